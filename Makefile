@@ -1,0 +1,47 @@
+# `make help` lists what there is. Nothing is needed beforehand but make and Python.
+PYTHON ?= python3
+# One notebook per process, on two of them: measured as the fastest on two cores.
+PYTEST_OPTIONS ?= -n 2 --dist loadfile
+
+BIN = .venv/bin
+READY = .venv/.ready
+TESTS_READY = .venv/.tests-ready
+BUILDING = .venv/.building
+PIP_INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
+VERSION = $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null)
+OTHER_PYTHON = mnist-CNN needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $(or $(VERSION),not there). \
+  Install one (then: make $(MAKECMDGOALS) PYTHON=python3.12)
+
+.PHONY: help lab run test notebooks
+.DEFAULT_GOAL := help
+
+help: ## list these targets
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1	/' | expand -t 18
+
+lab: $(READY) ## open JupyterLab on the first notebook
+	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. notebooks/00_start_here.ipynb
+
+run: $(READY) ## execute the whole series and write it as pages to build/html
+	@$(BIN)/python notebooks/execute.py
+
+test: $(TESTS_READY) ## run the tests, notebooks included
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+notebooks: $(READY) ## execute and clean the committed notebooks (needs real MNIST)
+	@$(BIN)/python notebooks/execute.py --save
+
+# A stamp is the last thing written, so an installation that was cut short is done again; the very
+# first one from scratch.
+$(READY): requirements.txt
+	$(if $(filter 3.11 3.12 3.13,$(VERSION)),,$(error $(OTHER_PYTHON)))
+	@echo "Installing into .venv what requirements.txt lists; the first time takes some minutes."
+	@if [ ! -d .venv ] || [ -e $(BUILDING) ]; \
+	  then "$(PYTHON)" -m venv --clear .venv && touch $(BUILDING); \
+	  else "$(PYTHON)" -m venv .venv; fi
+	@$(PIP_INSTALL) -r requirements.txt
+	@touch $@ && rm -f $(BUILDING)
+
+$(TESTS_READY): $(READY) tests/requirements.txt
+	@echo "Installing into .venv what tests/requirements.txt lists."
+	@$(PIP_INSTALL) -r requirements.txt -r tests/requirements.txt
+	@touch $@

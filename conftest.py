@@ -1,0 +1,61 @@
+"""What data the tests run on, and which notebooks nbval takes."""
+
+import contextlib
+import io
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+NOTEBOOKS = Path(__file__).resolve().parent / "notebooks"
+
+
+def pytest_configure(config):
+    """Compare the notebooks' outputs on MNIST; on the sample, only execute them."""
+    # Workers of pytest-xdist inherit the environment, so what is found out here once holds there.
+    if not hasattr(config, "workerinput") and not _on_sample() and not _have_mnist():
+        if os.environ.get("CI") == "true":
+            pytest.exit("MNIST is not to be had. Set MNIST_DIR, or MNIST_SAMPLE=1.", returncode=1)
+        os.environ["MNIST_SAMPLE"] = "1"
+    config.option.nbval = not _on_sample()
+    config.option.nbval_lax = _on_sample()
+
+
+def pytest_report_header():
+    """Say which data is used."""
+    if _on_sample():
+        return "data: scikit-learn's digits, NOT MNIST; notebooks run, their outputs differ"
+    return "data: MNIST; notebooks run, and their outputs are compared"
+
+
+def pytest_ignore_collect(collection_path):
+    """Keep nbval to the series: what a reader made beside it is theirs."""
+    if collection_path.suffix == ".ipynb":
+        of_series = re.match(r"\d\d_", collection_path.name)
+        return not (of_series and collection_path.parent == NOTEBOOKS) or None
+    return None
+
+
+def pytest_collection_modifyitems(items):
+    """Skip, on the sample, the tests that need MNIST."""
+    for item in items if _on_sample() else []:
+        if item.get_closest_marker("mnist"):
+            item.add_marker(pytest.mark.skip(reason="needs real MNIST; this is the sample"))
+
+
+def _on_sample():
+    """Tell whether the sample stands in for MNIST."""
+    return os.environ.get("MNIST_SAMPLE") == "1"
+
+
+def _have_mnist():
+    """Load MNIST, downloading it where that is needed, and tell whether it came."""
+    from helpers import data
+
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        (_, train_labels), _ = data.load_mnist()
+    if not data.is_mnist(train_labels):
+        print(said.getvalue().strip())
+    return data.is_mnist(train_labels)

@@ -1,0 +1,1 @@
+"""What a reader of the notebooks would skip: downloads, figure style, repeated plots."""

@@ -1,0 +1,129 @@
+"""Figures that several notebooks draw; a figure that is a lesson stays in its notebook."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from cycler import cycler
+from matplotlib.ticker import MaxNLocator
+
+# seaborn's palette "colorblind". Written out, since importing seaborn takes 100 MB that a
+# training notebook needs.
+PALETTE = (
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc",
+    "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
+)  # fmt: skip
+LAYER_COLOURS = {
+    "Conv2D": 0,
+    "BatchNormalization": 1,
+    "Activation": 2,
+    "MaxPooling2D": 3,
+    "Flatten": 7,
+    "Dense": 4,
+    "Dropout": 5,
+}
+
+
+def use_style():
+    """Set the look of every figure: seaborn's colour-blind palette, 6×3.5 inches, 100 dpi."""
+    plt.style.use("seaborn-v0_8-whitegrid")
+    plt.rcParams.update(
+        {
+            "axes.prop_cycle": cycler(color=PALETTE),
+            "figure.figsize": (6, 3.5),
+            "figure.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "font.size": 10,
+            "axes.titlesize": 11,
+            "axes.labelsize": 10,
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9,
+            "legend.fontsize": 9,
+            "image.cmap": "gray_r",
+        }
+    )
+
+
+def show_digits(images, titles=None, columns=10, size=0.75, heading=None):
+    """Show digits in a grid in the notebook; the arguments are those of `draw_digits`."""
+    draw_digits(images, titles, columns, size, heading)
+    plt.show()
+
+
+def draw_digits(images, titles=None, columns=10, size=0.75, heading=None):
+    """Draw digits in a grid, dark ink on white.
+
+    Args:
+        images: uint8 or float `(n, 28, 28)`.
+        titles: n short texts, one above each digit.
+        columns: digits in a row.
+        size: width of a digit in inches.
+        heading: the finding, above the whole figure.
+
+    Returns:
+        The matplotlib figure.
+    """
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    lines = max((str(title).count("\n") + 1 for title in titles), default=0) if titles else 0
+    height = rows * (size + 0.17 * lines) + (0.35 if heading else 0)
+    fig, axs = plt.subplots(rows, columns, figsize=(columns * size, height), squeeze=False)
+    for ax in axs.flat:
+        ax.axis("off")
+    for i, image in enumerate(images):
+        axs.flat[i].imshow(image, vmin=0, vmax=255 if image.dtype == np.uint8 else None)
+        if titles is not None:
+            axs.flat[i].set_title(titles[i], fontsize=9, pad=2)
+    if heading:
+        fig.suptitle(heading, fontsize=11)
+    return fig
+
+
+def plot_curves(axs, history, running=()):
+    """Draw loss and accuracy against epochs on two axes.
+
+    Args:
+        axs: two matplotlib axes.
+        history: dict of lists, one value an epoch: `loss`, `accuracy`, `val_loss`,
+            `val_accuracy`; a list may be shorter while training runs.
+        running: `(epoch, loss, accuracy)` within epochs, epoch a fraction; drawn as thin lines.
+    """
+    for ax, name, place in zip(axs, ("loss", "accuracy"), (1, 2), strict=True):
+        ax.clear()
+        if running:
+            epochs = [point[0] for point in running]
+            ax.plot(epochs, [point[place] for point in running], color="C0", alpha=0.5)
+        for key, style, label in ((name, "o-", "training"), (f"val_{name}", "s--", "validation")):
+            values = history.get(key, [])
+            colour = "C0" if label == "training" else "C1"
+            ax.plot(range(1, len(values) + 1), values, style, color=colour, label=label)
+        ax.set(xlabel="epoch", ylabel=name)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        ax.set_xlim(left=0)
+        ax.legend()
+    worst = min(history.get("accuracy", []) + history.get("val_accuracy", []), default=1)
+    axs[1].set_ylim(min(0.9, worst - 0.05), 1.0)
+
+
+def draw_layers(model):
+    """Draw a model's layers as bars, from the model itself: longer is more numbers per image.
+
+    Args:
+        model: a built `keras.Sequential`.
+
+    Returns:
+        The matplotlib figure.
+    """
+    fig, ax = plt.subplots(figsize=(6.6, 0.25 * len(model.layers) + 0.6))
+    for row, layer in enumerate(model.layers):
+        shape = layer.output.shape[1:]
+        width = np.log10(np.prod(shape))
+        ax.barh(row, width, color=PALETTE[LAYER_COLOURS[type(layer).__name__]], height=0.75)
+        text = " × ".join(f"{size:,}" for size in shape)
+        if layer.count_params():
+            text += f"   ({layer.count_params():,} parameters)"
+        ax.text(width + 0.06, row, text, va="center", fontsize=9)
+    ax.set_yticks(range(len(model.layers)), [layer.name for layer in model.layers])
+    ax.set_xticks(range(5), [f"{10**power:,}" for power in range(5)])
+    ax.set(xlabel="numbers that the layer passes on for one image (log scale)", xlim=(0, 7))
+    ax.grid(False)
+    ax.invert_yaxis()
+    return fig

@@ -1,0 +1,73 @@
+"""The image that Binder would build, read without building it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def read_bounds(path):
+    """Return a requirements file as `{name: bounds}`."""
+    lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return dict(re.match(r"([\w.-]+)(.*)", line).groups() for line in lines if line)
+
+
+@pytest.fixture(scope="module")
+def dockerfile(tmp_path_factory):
+    """Render the Dockerfile from the tracked files alone, as Binder sees them."""
+    pytest.importorskip("repo2docker", reason="repo2docker does not run here")
+    if sys.platform == "win32":
+        pytest.skip("repo2docker does not run on Windows")
+    checkout = tmp_path_factory.mktemp("checkout")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    for name in listed.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, checkout / name)
+    command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug"]
+    command += ["--user-id", "1000", "--user-name", "jovyan", "."]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout + done.stderr
+
+
+def test_python_is_the_one_of_runtime_txt(dockerfile):
+    assert (ROOT / "binder" / "runtime.txt").read_text(encoding="utf-8").strip() == "python-3.12"
+    assert "python=3.12" in dockerfile
+
+
+def test_packages_are_installed_before_the_notebooks_are_copied(dockerfile):
+    copied_alone = dockerfile.index("COPY --chown=1000:1000 src/binder/requirements.txt")
+    installed = dockerfile.index("pip install", copied_alone)
+    all_copied = dockerfile.index("COPY --chown=1000:1000 src/ ${REPO_DIR}")
+    assert copied_alone < installed < all_copied
+    assert "src/requirements.txt" not in dockerfile
+
+
+def test_post_build_and_start_are_used(dockerfile):
+    assert "binder/postBuild" in dockerfile
+    assert "binder/start" in dockerfile
+
+
+@pytest.mark.parametrize("name", ["postBuild", "start"])
+def test_scripts_are_executable_and_strict(name):
+    script = ROOT / "binder" / name
+    text = script.read_text(encoding="utf-8")
+    assert text.startswith("#!/usr/bin/env bash\n")
+    assert sys.platform == "win32" or script.stat().st_mode & 0o111
+    assert "set -euo pipefail" in text or name == "start"
+    assert 'exec "$@"' in text or name == "postBuild"
+
+
+def test_bounds_are_those_of_the_root():
+    root, binder = (read_bounds(ROOT / part / "requirements.txt") for part in (".", "binder"))
+    root["tensorflow-cpu"] = root.pop("tensorflow")
+    assert binder == {name: root[name] for name in binder}
+    not_for_readers = {"nbclient", "nbconvert", "nbval", "pytest"}
+    assert set(root) - set(binder) == not_for_readers

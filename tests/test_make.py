@@ -1,0 +1,39 @@
+"""The Makefile: what it lists, and one plain line for a Python that will not do."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.skipif(
+    shutil.which("make") is None or sys.platform == "win32", reason="Windows goes without make"
+)
+
+
+def make(*arguments, cwd=ROOT):
+    return subprocess.run(["make", *arguments], cwd=cwd, capture_output=True, text=True)
+
+
+def test_help_lists_the_commands():
+    listed = make().stdout
+    assert all(f"make {name}" in listed for name in ("lab", "run", "test", "notebooks"))
+
+
+@pytest.mark.parametrize(
+    ("version", "says"), [("3.10", "is 3.10"), ("3.14", "is 3.14"), ("", "not there")]
+)
+def test_other_python_gets_one_plain_line(tmp_path, version, says):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    python = tmp_path / "python"
+    if version:
+        python.write_text(f"#!/bin/sh\necho {version}\n")
+        python.chmod(0o755)
+    done = make("run", f"PYTHON={python}", cwd=tmp_path)
+    assert done.returncode != 0 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "needs Python 3.11, 3.12 or 3.13" in done.stderr and says in done.stderr
+    assert not (tmp_path / ".venv").exists()

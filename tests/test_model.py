@@ -1,0 +1,162 @@
+"""The network's rows, its fast twin, and the model that ships."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from helpers import data, model
+
+ROWS = [
+    ("conv2d_1", (None, 26, 26, 32), 320),
+    ("batch_normalization_1", (None, 26, 26, 32), 128),
+    ("activation_1", (None, 26, 26, 32), 0),
+    ("conv2d_2", (None, 24, 24, 32), 9_248),
+    ("batch_normalization_2", (None, 24, 24, 32), 128),
+    ("activation_2", (None, 24, 24, 32), 0),
+    ("max_pooling2d_1", (None, 12, 12, 32), 0),
+    ("conv2d_3", (None, 10, 10, 64), 18_496),
+    ("batch_normalization_3", (None, 10, 10, 64), 256),
+    ("activation_3", (None, 10, 10, 64), 0),
+    ("conv2d_4", (None, 8, 8, 64), 36_928),
+    ("batch_normalization_4", (None, 8, 8, 64), 256),
+    ("activation_4", (None, 8, 8, 64), 0),
+    ("max_pooling2d_2", (None, 4, 4, 64), 0),
+    ("flatten_1", (None, 1024), 0),
+    ("dense_1", (None, 512), 524_800),
+    ("batch_normalization_5", (None, 512), 2_048),
+    ("activation_5", (None, 512), 0),
+    ("dropout_1", (None, 512), 0),
+    ("dense_2", (None, 10), 5_130),
+    ("activation_6", (None, 10), 0),
+]
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return model.load_shipped_model()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("normalization", [model.BatchNormalization, layers.BatchNormalization])
+def test_all_21_rows_and_the_totals(dtype, normalization):
+    network = model.build_model(dtype=dtype, normalization=normalization)
+    assert model.summary_rows(network) == ROWS
+    assert network.count_params() == 597_738
+    assert sum(int(np.prod(v.shape)) for v in network.trainable_variables) == 596_330
+    assert (
+        sum(int(np.prod(v.shape)) for v in network.non_trainable_variables if v.dtype == "float32")
+        == 1_408
+    )
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert kinds.count("BatchNormalization") == 5 and kinds.count("Activation") == 6
+    assert [
+        layer.activation.__name__ for layer in network.layers if "activation" in layer.name
+    ] == ["relu"] * 5 + ["softmax"]
+    assert network.get_layer("dropout_1").rate == 0.2
+
+
+@pytest.mark.parametrize("shape", [(16, 6, 6, 8), (64, 24)])
+def test_fast_normalization_computes_what_keras_does(shape):
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    inputs = tf.constant(random.normal(3, 2, shape), tf.float32)
+    weights = [random.normal(1, 0.3, shape[-1]) for _ in range(2)] + [
+        random.normal(0, 1, shape[-1]),
+        random.uniform(0.5, 2, shape[-1]),
+    ]
+    results = []
+    for kind in (model.BatchNormalization, layers.BatchNormalization):
+        layer = kind(momentum=0.9)
+        layer.build(shape)
+        layer.set_weights(weights)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, training=True)
+            loss = tf.reduce_sum(outputs**3)
+        gradients = tape.gradient(loss, [inputs, *layer.trainable_variables])
+        results.append([outputs, *gradients, *layer.get_weights(), layer(inputs)])
+    for fast, plain in zip(*results, strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=2e-4, atol=2e-3)
+
+
+def test_frozen_normalization_leaves_its_averages_alone():
+    layer = model.BatchNormalization()
+    layer.build((None, 4))
+    layer.trainable = False
+    layer(np.ones((8, 4), "float32"), training=True)
+    assert (layer.get_weights()[2] == 0).all()
+
+
+def test_plain_copy_reads_the_same_without_custom_objects(tmp_path):
+    network = model.build_model(batch_norm_momentum=0.8)
+    network.set_weights([np.abs(w) + 0.01 for w in network.get_weights()])
+    plain = model.plain_copy(network)
+    images = np.random.default_rng(0).integers(0, 256, (7, 28, 28), dtype=np.uint8)
+    np.testing.assert_allclose(model.predict(plain, images), model.predict(network, images))
+    assert plain.get_layer("batch_normalization_3").momentum == 0.8
+    plain.save(tmp_path / "plain.keras")
+    with zipfile.ZipFile(tmp_path / "plain.keras") as file:
+        assert b"helpers" not in file.read("config.json")
+
+
+def test_predict_scales_uint8_in_batches(shipped):
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    by_keras = shipped.predict(images[..., None].astype("float32") / 255, verbose=0)
+    np.testing.assert_allclose(model.predict(shipped, images, batch_size=2), by_keras, atol=1e-5)
+    assert model.predict(shipped, images[:0]).shape == (0, 10)
+
+
+def test_shipped_model_is_plain_keras():
+    code = (
+        "import sys, keras; m = keras.saving.load_model(sys.argv[1]);"
+        "print(m.count_params(), m.input_shape, m.input.dtype, m.output.dtype,"
+        "'helpers' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, model.SHIPPED],
+        capture_output=True,
+        text=True,
+        cwd=model.MODELS,
+    )
+    assert done.stdout.strip() == "597738 (None, 28, 28, 1) float32 float32 False", done.stderr
+
+
+def test_missing_shipped_model_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(model, "SHIPPED", tmp_path / "mnist_cnn.keras")
+    with pytest.raises(FileNotFoundError, match="git checkout models/"):
+        model.load_shipped_model()
+
+
+@pytest.mark.mnist
+def test_shipped_model_errs_on_at_most_50_test_images(shipped):
+    (images, labels), (test_images, test_labels) = data.load_mnist()
+    record = json.loads(model.SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
+    probabilities = model.predict(shipped, test_images)
+    errors = int((probabilities.argmax(axis=1) != test_labels).sum())
+    assert errors <= 50
+    assert errors == record["test"]["errors"] and record["test"]["n"] == 10_000
+    _, (validation_images, validation_labels) = data.split_validation(images, labels)
+    misread = model.predict(shipped, validation_images).argmax(axis=1) != validation_labels
+    assert misread.sum() == record["validation"]["errors"]
+    kept = np.load(model.SHIPPED.with_suffix(".npz"))["test_probabilities"]
+    assert kept.dtype == np.float16
+    np.testing.assert_allclose(kept, probabilities, atol=2e-3)
+
+
+def test_record_says_how_the_shipped_model_was_made():
+    record = json.loads(model.SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
+    assert record["command"] == "python -m helpers.training"
+    assert (record["seed"], record["epochs"], record["training_images"]) == (0, 3, 55_000)
+    assert {"cpu", "cores", "python", "tensorflow", "keras"} <= set(record["machine"])
+    assert len(record["history"]["val_accuracy"]) == 3
+
+
+def test_training_dtype_is_one_that_keras_knows():
+    assert keras.dtype_policies.get(model.training_dtype()).variable_dtype == "float32"

@@ -1,0 +1,57 @@
+"""What the preflight says of a machine that is not ready."""
+
+import subprocess
+import sys
+
+import pytest
+
+from helpers import preflight
+
+
+def test_this_machine_passes_what_the_tests_need(capsys):
+    preflight.check_machine()
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split()[1] for line in lines if line.startswith(("ok", "FIX"))]
+    assert names == ["Python", "packages", "kernel", "memory", "cores", "data"]
+    assert preflight.check_python()[0] and preflight.check_packages()[0]
+
+
+@pytest.mark.parametrize("version", [(3, 10, 4), (3, 14, 0)])
+def test_other_python_is_refused_with_the_command(monkeypatch, version):
+    monkeypatch.setattr(preflight.sys, "version_info", version)
+    with pytest.raises(preflight.SetupError, match=r"PYTHON=python3\.12") as error:
+        preflight.setup()
+    assert error.value._render_traceback_() == [str(error.value)]
+
+
+def test_missing_and_old_packages_are_named(monkeypatch, capsys):
+    wanted = ["no-such-package>=1", "numpy>=99"]
+    monkeypatch.setattr(preflight, "_requirements", lambda: wanted)
+    problems = preflight.check_machine()
+    assert "no-such-package is missing; numpy is" in problems[0]
+    assert "make lab" in capsys.readouterr().out
+
+
+def test_little_memory_is_said(monkeypatch):
+    monkeypatch.setattr(preflight, "MEMORY_NEEDED", 1e6)
+    ok, found, fix = preflight.check_memory()
+    assert not ok and "GB free" in found and "close" in fix
+
+
+def test_data_that_is_not_there_is_said(monkeypatch, tmp_path):
+    from helpers import data
+
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    monkeypatch.setattr(data, "CACHE", tmp_path)
+    ok, found, fix = preflight.check_data()
+    assert not ok and "not on this machine" in found and "MNIST_DIR" in fix
+
+
+def test_setup_prints_one_line_and_nothing_on_stderr():
+    done = subprocess.run(
+        [sys.executable, "-c", "from helpers import preflight; preflight.setup()"],
+        cwd=preflight.ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("Setup complete.\n", "")

@@ -1,0 +1,217 @@
+"""The runner: the whole series on the sample, and what it does with notebooks that fail."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNNER = ROOT / "notebooks" / "execute.py"
+SERIES = sorted(path.stem for path in RUNNER.parent.glob("[0-9][0-9]_*.ipynb"))
+SECONDS = {"00": 60, "01": 120, "02": 60, "03": 240, "04": 60, "05": 60}  # on two cores
+PEAK_MB = 1200
+LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("source", "src")}
+
+
+class Page(HTMLParser):
+    """What a browser would load for a page, and how its images are described."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loads, self.descriptions, self.links = [], [], []
+        self.feed(text)
+        self.loads += re.findall(r"@import[^;]*|url\(\s*['\"]?(?!data:|#)[^)]*\)", text)
+        self.loads += re.findall(r"import\(\s*['\"]http[^)]*\)", text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        for name, value in attributes.items():
+            if (tag, name) in LOADED and not value.startswith("data:"):
+                self.loads.append(f"{tag} {name}={value}")
+        if tag == "img":
+            self.descriptions.append(attributes.get("alt") or "")
+        if tag == "a":
+            self.links.append(attributes.get("href", ""))
+
+
+def run(*arguments, **environment):
+    """Run the runner on the sample; return what it did."""
+    environment = {**os.environ, "MNIST_SAMPLE": "1", "PYTHONUTF8": "1", **environment}
+    command = [sys.executable, str(RUNNER), *map(str, arguments)]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, encoding="utf-8"
+    )
+
+
+@pytest.fixture
+def runner():
+    """Load the runner as a module."""
+    specification = importlib.util.spec_from_file_location("execute", RUNNER)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """Return a function that writes a small notebook of a title and code cells."""
+
+    def write(*sources, metadata=None):
+        cells = [new_markdown_cell("# Try it\n\n[Next](02_x.ipynb#A), [code](../a.py).")]
+        cells += [new_code_cell(source, metadata=metadata or {}) for source in sources]
+        path = tmp_path / "01_toy.ipynb"
+        nbformat.write(new_notebook(cells=cells, metadata={"custom": 1}), path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Execute the whole series on the sample; return what was printed and the pages."""
+    folder = tmp_path_factory.mktemp("pages")
+    done = run("--out", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
+    return done.stdout, texts
+
+
+def test_whole_series_runs_on_the_sample(pages):
+    printed, texts = pages
+    lines = re.findall(r"^(\d\d_\w+) +[\d.]+ s +[\d,]+ MB$", printed, re.MULTILINE)
+    assert len(SERIES) >= 6
+    assert lines == SERIES
+    assert set(texts) == {*SERIES, "index"}
+    assert Page(texts["index"]).links == [f"{name}.html" for name in SERIES]
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_page_stands_alone(pages, name):
+    text = pages[1][name]
+    page = Page(text)
+    assert "NOT MNIST" in text
+    assert '<html lang="en">' in text
+    assert re.search(r"<title>\w", text)
+    assert page.loads == []
+    assert [alt for alt in page.descriptions if not alt or "No description" in alt] == []
+    targets = {link.partition("#")[0] for link in page.links if not link.startswith("http")}
+    assert targets - {""} <= {f"{other}.html" for other in SERIES}
+
+
+def test_checks_of_a_page_see_what_is_wrong():
+    bad = (
+        "<img src='https://x.org/a.png'><script src='https://x.org/a.js'></script>"
+        "<link rel='stylesheet' href='https://x.org/a.css'><style>@import 'x';"
+        "b {background: url(https://x.org/b.png)}</style><script>import('https://x.org')</script>"
+    )
+    page = Page(bad)
+    assert len(page.loads) == 6
+    assert page.descriptions == [""]
+
+
+def test_page_has_figures_described_and_links_rewritten(toy, tmp_path):
+    figure = "import matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()\nprint('One <point>: 1')"
+    path = toy("print('first')", figure)
+    before = path.read_bytes()
+    done = run(path, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    page = Page((tmp_path / "out" / "01_toy.html").read_text(encoding="utf-8"))
+    assert page.descriptions == ["One <point>: 1"]
+    assert page.links == ["#Try-it", "02_x.html#A"]
+    assert page.loads == []
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("x = 1\nraise ValueError('seven')", "ValueError: seven"),
+        ("import os\nos._exit(1)", "its kernel died"),
+    ],
+)
+def test_failure_is_told_in_two_lines(toy, tmp_path, source, cause):
+    done = run(toy("print(1)", source, "print(2)"), "--out", tmp_path / "out")
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1
+    assert len(lines) == 2
+    assert "01_toy.ipynb" in lines[0] and source.splitlines()[0] in lines[0]
+    assert cause in lines[1]
+
+
+def test_unknown_notebook_is_told_in_one_line():
+    done = run("99_none")
+    assert done.returncode == 1
+    assert done.stderr == "There is no notebook 99_none.ipynb in notebooks/.\n"
+
+
+def test_save_refuses_the_sample(toy):
+    path = toy("print(1)")
+    before = path.read_bytes()
+    done = run("--save", path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1 and "needs real MNIST" in done.stderr
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "source", ["1 / 0", "import sys\nprint('careful', file=sys.stderr)", "import os; os._exit(1)"]
+)
+def test_save_leaves_a_notebook_that_is_not_clean(runner, toy, source):
+    path = toy("print(1)", source)
+    before = path.read_bytes()
+    with pytest.raises(runner.NotebookError, match=re.escape(source.splitlines()[0])):
+        runner.run_all([path])
+    assert path.read_bytes() == before
+    assert [other.name for other in path.parent.iterdir()] == [path.name]
+
+
+def test_save_cleans_and_writes_the_same_bytes_again(runner, toy):
+    metadata = {"tags": ["nbval-ignore-output"], "execution": {"a": "1"}, "collapsed": True}
+    slow = "import time\nfor i in range(3):\n    print('é', i, flush=True)\n    time.sleep(0.2)"
+    path = toy(slow, "1 + 1", metadata=metadata)
+    runner.run_all([path])
+    first = path.read_bytes()
+    notebook = json.loads(first)
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert notebook["metadata"] == runner.METADATA
+    assert [cell["execution_count"] for cell in code] == [1, 2]
+    assert [cell["metadata"] for cell in code] == [{"tags": ["nbval-ignore-output"]}] * 2
+    assert code[0]["outputs"][0]["text"] == ["é 0\n", "é 1\n", "é 2\n"]
+    assert first.startswith(b'{\n "cells"') and first.endswith(b"}\n")
+    runner.run_all([path])
+    assert path.read_bytes() == first
+
+
+def test_save_notes_seconds_and_memory(runner, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(runner, "MEASURED", tmp_path / "notebooks.json")
+    for name in ("00_a", "01_b"):
+        (tmp_path / f"{name}.ipynb").touch()
+
+    def result(name, seconds):
+        return {"path": tmp_path / f"{name}.ipynb", "seconds": seconds, "peak_mb": 7}
+
+    runner.record([result("00_a", 1.26), result("01_b", 2)])
+    runner.record([result("01_b", 3)])
+    noted = json.loads(runner.MEASURED.read_text(encoding="utf-8"))
+    assert noted["notebooks"] == {
+        "00_a": {"seconds": 1.3, "peak_mb": 7},
+        "01_b": {"seconds": 3, "peak_mb": 7},
+    }
+    assert set(noted["machine"]) == {"cpu", "logical_cores", "python", "tensorflow", "keras"}
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_measured_time_and_memory_are_within_limits(name):
+    path = ROOT / "benchmarks" / "notebooks.json"
+    measured = json.loads(path.read_text(encoding="utf-8"))["notebooks"][name]
+    assert measured["seconds"] <= SECONDS[name[:2]]
+    assert measured["peak_mb"] <= PEAK_MB

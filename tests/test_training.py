@@ -1,0 +1,181 @@
+"""The pipeline, the transforms, the schedule, and what is left of a run that was stopped."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from helpers import training
+
+
+@pytest.fixture
+def digits():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    return images, (np.arange(40) % 10).astype(np.uint8)
+
+
+@pytest.fixture
+def tiny():
+    """Return a function that makes a compiled network of one dense layer."""
+
+    def make():
+        layers = [
+            keras.Input((28, 28, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, "softmax"),
+        ]
+        network = keras.Sequential(layers)
+        training.compile_model(network, steps=15)
+        return network
+
+    return make
+
+
+def coefficients(angle=0.0, scales=(1.0, 1.0), shear=0.0, shift=(0.0, 0.0)):
+    values = (tf.constant([v], tf.float32) for v in (angle, scales, shear, shift))
+    return training.affine_coefficients(*values)
+
+
+def dot(row, column):
+    image = np.zeros((1, 28, 28, 1), "float32")
+    image[0, row, column] = 1
+    return image
+
+
+def test_dataset_scales_keeps_labels_with_images_and_shuffles_anew(digits):
+    images, labels = digits
+    images[:] = labels[:, None, None] * 20
+    plain = list(training.make_dataset(images, labels, batch_size=16))
+    assert [len(y) for _, y in plain] == [16, 16, 8]
+    assert plain[0][0].dtype == tf.float32 and plain[0][0].shape == (16, 28, 28, 1)
+    assert (np.concatenate([y for _, y in plain]) == labels).all()
+    shuffled = training.make_dataset(images, labels, training=True, batch_size=16)
+    orders = []
+    for _ in range(2):
+        batches = list(shuffled)
+        middle = np.concatenate([x[:, 14, 14, 0] for x, _ in batches])
+        drawn = np.concatenate([y for _, y in batches])
+        np.testing.assert_allclose(middle, drawn * 20 / 255, atol=1e-5)
+        orders.append(drawn.tolist())
+    assert sorted(orders[0]) == sorted(labels.tolist()) and orders[0] != orders[1]
+
+
+def test_transform_that_does_nothing_changes_nothing(digits):
+    images = digits[0][:1, ..., None].astype("float32") / 255
+    np.testing.assert_allclose(training.transform(images, *coefficients()), images, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "lands"),
+    [
+        ({"shift": (2.0, 1.0)}, (9, 8)),  # the source lies right and below: ink moves left and up
+        ({"angle": np.pi / 2}, (17, 10)),  # (10, 10) turns about the centre, (13.5, 13.5)
+        ({"scales": (0.5, 0.5)}, (6, 6)),
+    ],
+    ids=["shift", "quarter turn", "zoom"],
+)
+def test_transforms_move_a_dot_where_they_should(given, lands):
+    moved = training.transform(dot(10, 10), *coefficients(**given)).numpy()[0, ..., 0]
+    row, column = np.unravel_index(moved.argmax(), moved.shape)
+    assert abs(row - lands[0]) <= 1 and abs(column - lands[1]) <= 1
+
+
+def test_random_affine_stays_within_its_limits():
+    images = tf.repeat(dot(14, 14), 200, axis=0)
+    moved = training.random_affine(images, tf.random.Generator.from_seed(0)).numpy()[..., 0]
+    ink = moved.sum(axis=(1, 2))
+    centre = (moved.sum(axis=2) @ np.arange(28)) / ink
+    assert abs(centre - 14).max() < training.LIMITS["shift"] + 0.6
+    assert centre.std() > 0.8
+
+
+def test_one_cycle_rises_peaks_after_a_fifth_and_ends_near_zero():
+    schedule = training.one_cycle(1000, peak=0.01)
+    rates = np.array([float(schedule(step)) for step in range(1001)])
+    assert rates.argmax() == 200 and rates.max() == pytest.approx(0.01)
+    assert rates[0] < 0.001 and rates[-1] < 1e-6
+    assert (np.diff(rates[:201]) > 0).all() and (np.diff(rates[200:]) <= 1e-9).all()
+
+
+def test_resume_goes_on_at_the_last_finished_epoch(tiny, digits, tmp_path):
+    dataset = training.make_dataset(*digits, training=True, batch_size=8)
+    assert training.resume(tmp_path) == (None, [])
+    first = tiny()
+    first.fit(
+        dataset, epochs=2, shuffle=False, callbacks=[training.Checkpoint(tmp_path)], verbose=0
+    )
+    second, past = training.resume(tmp_path)
+    assert len(past) == 2 and int(second.optimizer.iterations) == 10
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(first.optimizer.variables, second.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    callbacks = [training.Checkpoint(tmp_path)]
+    second.fit(dataset, epochs=3, initial_epoch=2, shuffle=False, callbacks=callbacks, verbose=0)
+    assert [row["steps"] for row in training.resume(tmp_path)[1]] == [5, 10, 15]
+
+
+def test_history_ahead_of_the_model_is_left_out(tiny, digits, tmp_path):
+    dataset = training.make_dataset(*digits, batch_size=8)
+    network = tiny()
+    callback = training.Checkpoint(tmp_path)
+    network.fit(dataset, epochs=1, shuffle=False, callbacks=[callback], verbose=0)
+    before = (tmp_path / "checkpoint.keras").read_bytes()
+    network.fit(dataset, epochs=1, shuffle=False, callbacks=[callback], verbose=0)
+    (tmp_path / "checkpoint.keras").write_bytes(before)  # as if killed between the two files
+    assert [row["steps"] for row in training.resume(tmp_path)[1]] == [5]
+
+
+def test_new_run_in_the_same_folder_starts_its_history_anew(tiny, digits, tmp_path):
+    dataset = training.make_dataset(*digits, batch_size=8)
+    for _ in range(2):
+        callbacks = [training.Checkpoint(tmp_path)]
+        tiny().fit(dataset, epochs=2, shuffle=False, callbacks=callbacks, verbose=0)
+    assert [row["steps"] for row in training.resume(tmp_path)[1]] == [5, 10]
+
+
+def test_failed_write_leaves_the_good_file_and_no_rest(tmp_path):
+    path = tmp_path / "good.txt"
+    path.write_text("good")
+
+    def fail(part):
+        part.write_text("half")
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        training.write_beside(path, fail)
+    assert path.read_text() == "good" and list(tmp_path.iterdir()) == [path]
+
+
+def test_run_folder_is_in_build_unless_told_otherwise(monkeypatch, tmp_path):
+    monkeypatch.delenv("MNIST_RUNS", raising=False)
+    assert training.run_folder("a").parts[-2:] == ("build", "a")
+    monkeypatch.setenv("MNIST_RUNS", str(tmp_path))
+    assert training.run_folder("a") == tmp_path / "a"
+
+
+def test_live_curves_show_a_full_bar_and_a_figure(tiny, digits, monkeypatch):
+    shown = []
+
+    class Handle:
+        def __init__(self, content):
+            shown.append(content)
+
+        def update(self, content, **_):
+            shown.append(content)
+
+    monkeypatch.setattr(training, "display", lambda content, **_: Handle(content))
+    dataset = training.make_dataset(*digits, batch_size=8)
+    tiny().fit(
+        dataset,
+        epochs=2,
+        validation_data=dataset,
+        shuffle=False,
+        callbacks=[training.LiveCurves(every=2)],
+        verbose=0,
+    )
+    bars = [content["text/html"] for content in shown if isinstance(content, dict) and content]
+    assert 'value="10" max="10"' in bars[-1] and "epoch 2 of 2" in bars[-1]
+    figure = next(content for content in shown if hasattr(content, "axes"))
+    assert [len(line.get_xdata()) for line in figure.axes[0].lines][-2:] == [2, 2]
