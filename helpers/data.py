@@ -184,8 +184,8 @@ def _fetch(mirror, file_name, digest, folder):
     from tqdm import tqdm
 
     # To stdout, since a notebook shows stderr as an alarm; the delay keeps it silent for files
-    # that are there already.
-    bar = tqdm(desc=file_name, unit="B", unit_scale=True, file=sys.stdout, delay=0.5)
+    # that are there already. pooch sets the true total, but ignores a bar that has none.
+    bar = tqdm(total=1, desc=file_name, unit="B", unit_scale=True, file=sys.stdout, delay=0.5)
     downloader = pooch.HTTPDownloader(timeout=READ_TIMEOUT, progressbar=bar)
     # pooch writes a temporary file, checks the digest, then renames.
     files = pooch.create(folder, mirror, registry={file_name: digest}, retry_if_failed=RETRIES)

@@ -116,7 +116,7 @@ def test_predict_scales_uint8_in_batches(shipped):
 def test_shipped_model_is_plain_keras():
     code = (
         "import sys, keras; m = keras.saving.load_model(sys.argv[1]);"
-        "print(m.count_params(), m.input_shape, m.input.dtype, m.output.dtype,"
+        "print(m.count_params(), m.input_shape, m.inputs[0].dtype, m.outputs[0].dtype,"
         "'helpers' in sys.modules)"
     )
     done = subprocess.run(

@@ -206,7 +206,7 @@ def test_save_notes_seconds_and_memory(runner, tmp_path, monkeypatch):
         "00_a": {"seconds": 1.3, "peak_mb": 7},
         "01_b": {"seconds": 3, "peak_mb": 7},
     }
-    assert set(noted["machine"]) == {"cpu", "logical_cores", "python", "tensorflow", "keras"}
+    assert {"cpu", "cores", "python", "tensorflow", "keras"} <= set(noted["machine"])
 
 
 @pytest.mark.parametrize("name", SERIES)
