@@ -77,30 +77,35 @@ def draw_digits(images, titles=None, columns=10, size=0.75, heading=None):
     return fig
 
 
-def plot_curves(axs, history, running=()):
+def plot_curves(axs, history, epochs, running=()):
     """Draw loss and accuracy against epochs on two axes.
 
     Args:
         axs: two matplotlib axes.
         history: dict of lists, one value an epoch: `loss`, `accuracy`, `val_loss`,
             `val_accuracy`; a list may be shorter while training runs.
-        running: `(epoch, loss, accuracy)` within epochs, epoch a fraction; drawn as thin lines.
+        epochs: in the whole run.
+        running: a list for each epoch of `(epoch, loss, accuracy)`, Keras' running means since
+            the epoch began, the epoch a fraction; drawn as thin lines.
     """
     for ax, name, place in zip(axs, ("loss", "accuracy"), (1, 2), strict=True):
         ax.clear()
-        if running:
-            epochs = [point[0] for point in running]
-            ax.plot(epochs, [point[place] for point in running], color="C0", alpha=0.5)
+        for points in running:
+            columns = list(zip(*points, strict=True)) or [()] * 3
+            label = "running mean" if points is running[0] else None
+            ax.plot(columns[0], columns[place], ".-", color="C0", alpha=0.5, lw=1, label=label)
         for key, style, label in ((name, "o-", "training"), (f"val_{name}", "s--", "validation")):
             values = history.get(key, [])
             colour = "C0" if label == "training" else "C1"
             ax.plot(range(1, len(values) + 1), values, style, color=colour, label=label)
-        ax.set(xlabel="epoch", ylabel=name)
+        ax.set(xlabel="epoch", ylabel=name, xlim=(0, 1.05 * epochs))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        ax.set_xlim(left=0)
-        ax.legend()
-    worst = min(history.get("accuracy", []) + history.get("val_accuracy", []), default=1)
-    axs[1].set_ylim(min(0.9, worst - 0.05), 1.0)
+    # Once an epoch is finished, look at the epochs: the start of the run would dwarf them.
+    if history.get("loss"):
+        axs[0].set_ylim(0, 1.5 * max(history["loss"] + history.get("val_loss", [])))
+        lowest = min(history["accuracy"] + history.get("val_accuracy", []))
+        axs[1].set_ylim(max(0, lowest - 0.03), 1.003)
+    axs[1].legend(loc="lower right")
 
 
 def draw_layers(model):
@@ -123,7 +128,7 @@ def draw_layers(model):
         ax.text(width + 0.06, row, text, va="center", fontsize=9)
     ax.set_yticks(range(len(model.layers)), [layer.name for layer in model.layers])
     ax.set_xticks(range(5), [f"{10**power:,}" for power in range(5)])
-    ax.set(xlabel="numbers that the layer passes on for one image (log scale)", xlim=(0, 7))
+    ax.set(xlabel="numbers that the layer passes on for one image (log scale)", xlim=(0, 8))
     ax.grid(False)
     ax.invert_yaxis()
     return fig

@@ -153,7 +153,7 @@ class LiveCurves(keras.callbacks.Callback):
         every: batches between two updates.
     """
 
-    def __init__(self, history=(), every=40):
+    def __init__(self, history=(), every=20):
         super().__init__()
         self.every = every
         self.past = {}
@@ -163,47 +163,52 @@ class LiveCurves(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.start, self.done, self.epoch, self.running = time.monotonic(), 0, 0, []
         self.total = self.params["epochs"] * self.params["steps"]
-        self.bar = display({}, raw=True, display_id=True)
+        self.bar = display(self.describe(), raw=True, display_id=True)
         self.fig, self.axs = plt.subplots(1, 2, figsize=(7, 3))
         plt.close(self.fig)  # or the notebook shows it a second time at the end of the cell
+        self.draw()
         self.picture = display(self.fig, display_id=True)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
         self.done = epoch * self.params["steps"]
+        self.running.append([])
 
     def on_train_batch_end(self, batch, logs=None):
         self.done += 1
         if batch % self.every == self.every - 1:
             epoch = self.done / self.params["steps"]
-            self.running.append((epoch, logs["loss"], logs["accuracy"]))
-            self.update_bar()
-            self.update_curves()
+            self.running[-1].append((epoch, logs["loss"], logs["accuracy"]))
+            self.update()
 
     def on_epoch_end(self, epoch, logs=None):
         self.on_epoch_logs(logs)
-        self.update_bar()
-        self.update_curves()
+        self.update()
 
     def on_epoch_logs(self, logs):
         """Add an epoch's results to the curves."""
         for name, value in logs.items():
             self.past.setdefault(name, []).append(value)
 
-    def update_bar(self):
-        """Show how far the run is, and how long it will take."""
+    def update(self):
+        """Show how far the run is, and the curves so far."""
+        self.bar.update(self.describe(), raw=True)
+        self.draw()
+        self.picture.update(self.fig)
+
+    def describe(self):
+        """Return the progress bar, as HTML and as text."""
         seconds = time.monotonic() - self.start
         text = (
             f"epoch {self.epoch + 1} of {self.params['epochs']}, {self.done} of {self.total} "
             f"batches, {seconds:.0f} s"
         )
         bar = f'<progress value="{self.done}" max="{self.total}" style="width: 16em"></progress>'
-        self.bar.update({"text/plain": text, "text/html": f"{bar} {text}"}, raw=True)
+        return {"text/plain": text, "text/html": f"{bar} {text}"}
 
-    def update_curves(self):
+    def draw(self):
         """Draw the curves so far."""
-        plots.plot_curves(self.axs, self.past, self.running)
-        self.picture.update(self.fig)
+        plots.plot_curves(self.axs, self.past, self.params["epochs"], self.running)
 
 
 class Checkpoint(keras.callbacks.Callback):

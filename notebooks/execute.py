@@ -53,7 +53,7 @@ INDEX = """<!DOCTYPE html>
 <style>body {{ font: 1rem/1.5 sans-serif; margin: 2rem auto; max-width: 45rem; padding: 0 1rem }}
 th, td {{ padding: 0.2rem 1.5rem 0.2rem 0; text-align: left }}</style></head>
 <body><main><h1>mnist-CNN</h1><table>
-<tr><th>Notebook</th><th>Seconds</th><th>Peak memory (MB)</th></tr>
+<tr><th></th><th>Notebook</th><th>Seconds</th><th>Peak memory (MB)</th></tr>
 {rows}
 </table></main></body></html>
 """
@@ -244,7 +244,8 @@ def describe_figures(outputs):
 def render_index(results):
     """List the pages in a page."""
     rows = (
-        f'<tr><td><a href="{r["path"].stem}.html">{html.escape(r["title"])}</a></td>'
+        f'<tr><td>{r["path"].stem[:2]}</td>'
+        f'<td><a href="{r["path"].stem}.html">{html.escape(r["title"])}</a></td>'
         f"<td>{r['seconds']:.1f}</td><td>{r['peak_mb']:,}</td></tr>"
         for r in results
     )

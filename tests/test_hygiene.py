@@ -20,7 +20,7 @@ NOTEBOOKS = {path.stem: nbformat.read(path, as_version=4) for path in PATHS}
 CITED = {
     "99.55": "the 2017 tutorial's claim",
     "99.48": "what that tutorial's own evaluate prints",
-    "9,984": "the test images that it looked at",
+    "9,984": "the images that it counted",
     "594,922": "the parameters in its summary",
     "50,000": "the further test digits of Yadav and Bottou, 2019",
 }

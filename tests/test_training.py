@@ -175,7 +175,14 @@ def test_live_curves_show_a_full_bar_and_a_figure(tiny, digits, monkeypatch):
         callbacks=[training.LiveCurves(every=2)],
         verbose=0,
     )
-    bars = [content["text/html"] for content in shown if isinstance(content, dict) and content]
+    bars = [content["text/html"] for content in shown if isinstance(content, dict)]
+    assert 'value="0" max="10"' in bars[0]
     assert 'value="10" max="10"' in bars[-1] and "epoch 2 of 2" in bars[-1]
     figure = next(content for content in shown if hasattr(content, "axes"))
-    assert [len(line.get_xdata()) for line in figure.axes[0].lines][-2:] == [2, 2]
+    lines = figure.axes[0].lines
+    assert [len(line.get_xdata()) for line in lines] == [2, 2, 2, 2]
+    assert [line.get_label() for line in lines if line.get_label()[0] != "_"] == [
+        "running mean",
+        "training",
+        "validation",
+    ]
