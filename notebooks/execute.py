@@ -244,7 +244,7 @@ def describe_figures(outputs):
 def render_index(results):
     """List the pages in a page."""
     rows = (
-        f'<tr><td>{r["path"].stem[:2]}</td>'
+        f"<tr><td>{r['path'].stem[:2]}</td>"
         f'<td><a href="{r["path"].stem}.html">{html.escape(r["title"])}</a></td>'
         f"<td>{r['seconds']:.1f}</td><td>{r['peak_mb']:,}</td></tr>"
         for r in results
