@@ -21,7 +21,7 @@ class SetupError(Exception):
 
 
 def setup():
-    """Make a notebook ready: check Python and packages, load TensorFlow quietly, set the style.
+    """Make a notebook ready: check Python and packages, set the style of the figures.
 
     Raises:
         SetupError: Python or a package is missing or too old; the message has the command.
@@ -29,14 +29,18 @@ def setup():
     for ok, found, fix in (check_python(), check_packages()):
         if not ok:
             raise SetupError(f"{found}. To fix it, {fix}")
-    with quiet_stderr():
-        import tensorflow as tf
-
-        tf.constant(1.0) + 1  # the first operation prints as well
     from helpers import plots
 
     plots.use_style()
     print("Setup complete.")
+
+
+def load_tensorflow():
+    """Load TensorFlow without its greeting; it takes some seconds and half a gigabyte."""
+    with quiet_stderr():
+        import tensorflow as tf
+
+        tf.constant(1.0) + 1  # the first operation prints as well
 
 
 def check_machine():

@@ -47,9 +47,14 @@ def test_data_that_is_not_there_is_said(monkeypatch, tmp_path):
     assert not ok and "not on this machine" in found and "MNIST_DIR" in fix
 
 
-def test_setup_prints_one_line_and_nothing_on_stderr():
+def test_setup_and_tensorflow_print_one_line_and_nothing_on_stderr():
+    code = (
+        "import sys; from helpers import preflight; preflight.setup();"
+        "assert 'tensorflow' not in sys.modules; preflight.load_tensorflow();"
+        "import keras; keras.ops.ones(3) + 1"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", "from helpers import preflight; preflight.setup()"],
+        [sys.executable, "-c", code],
         cwd=preflight.ROOT,
         capture_output=True,
         text=True,
