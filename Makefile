@@ -1,6 +1,6 @@
 # `make help` lists what there is. Nothing is needed beforehand but make and Python.
 PYTHON ?= python3
-# One notebook per process, on two of them: measured as the fastest on two cores.
+# Two processes, a file each at a time, so that a notebook stays in one.
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
 
 BIN = .venv/bin

@@ -506,10 +506,10 @@ def test_no_path_of_a_machine():
     assert {name: places for name, places in found.items() if places} == {}
 
 
-@pytest.mark.parametrize("text", ["File '/tmp/a.py'", "see /work/main", '"/home/me/x"'])
+@pytest.mark.parametrize("text", ["File '/tmp/a.py'", "see /root/main", '"/home/me/x"'])
 def test_path_of_a_machine_is_seen(text):
     assert re.search(MACHINE_PATH, text)
-    assert not re.search(MACHINE_PATH, "https://x.org/work/a and a/tmp/b and ~/work/")
+    assert not re.search(MACHINE_PATH, "https://x.org/root/a and a/tmp/b and ~/root/")
 
 
 def check_functions(source):
