@@ -99,7 +99,8 @@ def check_packages():
             problems.append(f"{wanted.name} is {versions[wanted.name]}, not {wanted.specifier}")
     if problems:
         return False, "; ".join(problems), INSTALL
-    found = f"TensorFlow {versions['tensorflow']}, Keras {versions['keras']}"
+    tensorflow = versions.get("tensorflow") or versions["tensorflow-cpu"]
+    found = f"TensorFlow {tensorflow}, Keras {versions['keras']}"
     return True, f"{found}, {len(versions)} packages in all", ""
 
 
@@ -184,6 +185,7 @@ def quiet_stderr():
 
 def _requirements():
     """Return the lines of requirements.txt (Binder's twin of it there) that name a package."""
-    name = "binder/requirements.txt" if "BINDER_SERVICE_HOST" in os.environ else "requirements.txt"
+    on_binder = any(name.startswith("BINDER_") for name in os.environ)
+    name = "binder/requirements.txt" if on_binder else "requirements.txt"
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]

@@ -20,7 +20,6 @@ def read_bounds(path):
 @pytest.fixture(scope="module")
 def dockerfile(tmp_path_factory):
     """Render the Dockerfile from the tracked files alone, as Binder sees them."""
-    pytest.importorskip("repo2docker", reason="repo2docker does not run here")
     if sys.platform == "win32":
         pytest.skip("repo2docker does not run on Windows")
     checkout = tmp_path_factory.mktemp("checkout")

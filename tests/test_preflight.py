@@ -32,6 +32,19 @@ def test_missing_and_old_packages_are_named(monkeypatch, capsys):
     assert "make lab" in capsys.readouterr().out
 
 
+def test_on_binder_its_own_requirements_count(monkeypatch):
+    installed = preflight.importlib.metadata.version
+
+    def version(name):
+        return installed("tensorflow" if name == "tensorflow-cpu" else name)
+
+    monkeypatch.setenv("BINDER_LAUNCH_HOST", "https://mybinder.org/")
+    monkeypatch.setattr(preflight.importlib.metadata, "version", version)
+    assert any(line.startswith("tensorflow-cpu") for line in preflight._requirements())
+    ok, found, _ = preflight.check_packages()
+    assert ok and "TensorFlow 2." in found
+
+
 def test_little_memory_is_said(monkeypatch):
     monkeypatch.setattr(preflight, "MEMORY_NEEDED", 1e6)
     ok, found, fix = preflight.check_memory()
