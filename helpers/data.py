@@ -2,12 +2,15 @@
 
 import gzip
 import hashlib
+import math
 import os
 import struct
-import sys
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "data" / "mnist"
@@ -15,27 +18,29 @@ MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
 )
-READ_TIMEOUT = 15  # seconds without a byte before the next mirror is tried
-RETRIES = 1  # a second try at each mirror
 
-# SHA-256 of the packed files as both mirrors serve them, and of what is inside. The second one
-# decides whether data is MNIST, whatever it was packed with.
+# SHA-256 of the packed files as both mirrors serve them, and of what is inside, and its shape. The
+# second one decides whether data is MNIST, whatever it was packed with.
 FILES = {
     "train-images-idx3-ubyte": (
         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        (60_000, 28, 28),
     ),
     "train-labels-idx1-ubyte": (
         "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
         "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        (60_000,),
     ),
     "t10k-images-idx3-ubyte": (
         "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
         "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        (10_000, 28, 28),
     ),
     "t10k-labels-idx1-ubyte": (
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        (10_000,),
     ),
 }
 
@@ -44,6 +49,7 @@ FILES = {
 DISPUTED_TEST_LABELS = (
     947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729,
 )  # fmt: skip
+REPLACE = "Copy it again, or delete it to download it."
 
 
 class DataError(Exception):
@@ -69,8 +75,7 @@ def load_mnist():
         except DataError as error:
             print(error)
     try:
-        download(CACHE)
-        return _announce(read_folder(CACHE))
+        return _announce(_parse(download(CACHE)))
     except DataError as error:
         return _load_sample(str(error))
 
@@ -101,7 +106,7 @@ def split_validation(images, labels, seed=0):
 
 
 def read_folder(folder):
-    """Read the four MNIST files, `.gz` or unpacked, from a folder.
+    """Read MNIST from a folder: four files, `.gz` or unpacked, or Keras' `mnist.npz`.
 
     Args:
         folder: a path.
@@ -112,88 +117,161 @@ def read_folder(folder):
     Raises:
         DataError: a file is missing, cannot be read, or is not MNIST's content.
     """
-    train_images, train_labels, test_images, test_labels = (
-        _parse(_read(Path(folder), name)) for name in FILES
-    )
-    return (train_images, train_labels), (test_images, test_labels)
+    return _parse({name: _read(Path(folder), name) for name in FILES})
 
 
 def download(folder):
-    """Download the four packed MNIST files into a folder, each verified before it gets its name.
+    """Complete a folder with MNIST, each file verified before it gets its name.
+
+    What is on this machine already is not downloaded again. Where the folder cannot be written, the
+    user's own cache folder takes its place; without room there, nothing is kept.
 
     Args:
-        folder: a path; made if it is not there. Files in it that verify are kept.
+        folder: a path; made if it is not there. Files in it that verify are left alone.
+
+    Returns:
+        A dict of the four names and their unpacked content, in bytes.
 
     Raises:
         DataError: no mirror served a file with the right SHA-256.
     """
-    import pooch
+    from helpers import network
 
-    # pooch reports to stderr, which a notebook shows as an alarm.
-    pooch.get_logger().setLevel("ERROR")
-    for name, (packed_digest, _) in FILES.items():
-        for mirror in MIRRORS:
-            failure = _fetch(mirror, f"{name}.gz", packed_digest, folder)
-            if failure is None:
-                break
-        else:
-            raise DataError(f"{name}.gz could not be downloaded ({failure})")
+    folders, packed = [Path(folder), *local_folders()], {}
+    contents = {name: _find(name, folders) for name in FILES}
+    try:
+        lacking = {f"{n}.gz": FILES[n][0] for n, content in contents.items() if content is None}
+        for file_name, file in network.fetch(MIRRORS, lacking):
+            name = file_name.removesuffix(".gz")
+            packed[name], contents[name] = file, gzip.decompress(file)
+    except network.FetchError as error:
+        raise DataError(str(error)) from None
+    finally:  # a file that came whole is not fetched a second time
+        if packed or None not in contents.values():
+            _keep(contents, packed, [Path(folder), _user_cache()])
+    return contents
 
 
 def local_folders():
-    """List the folders to look in, those that were asked for first."""
-    chosen = os.environ.get("MNIST_DIR")
-    # A relative MNIST_DIR means the same in a terminal and in a notebook: from the project.
-    asked = [ROOT / Path(chosen).expanduser()] if chosen else []
-    return asked + ([CACHE] if any(CACHE.glob("*-ubyte*")) else [])
+    """Yield the folders to look in, those that were asked for first."""
+    if chosen := os.environ.get("MNIST_DIR"):
+        # A relative MNIST_DIR means the same in a terminal and in a notebook: from the project.
+        yield ROOT / Path(chosen).expanduser()
+    for cache in (CACHE, _user_cache()):
+        if os.access(cache, os.R_OK) and any(cache.glob("*-ubyte*")):
+            yield cache
+
+
+def _user_cache():
+    """Return the folder for what the project's own does not take."""
+    import platformdirs  # of pooch's
+
+    return platformdirs.user_cache_path("mnist-CNN")
+
+
+def _find(name, folders):
+    """Return the unpacked bytes of one file from the first folder that has it, or None."""
+    for folder in folders:
+        with suppress(DataError):
+            return _read(folder, name)
+    return None
 
 
 def _read(folder, name):
     """Return the unpacked bytes of one file, verified."""
-    paths = [path for path in (folder / f"{name}.gz", folder / name) if path.is_file()]
-    if not paths:
+    path, paths = folder, (folder / f"{name}.gz", folder / name, folder / "mnist.npz")
+    try:
+        path = next(path for path in paths if path.is_file())
+        content = _unpack(path, name)
+    except StopIteration:
         raise DataError(
             f"No {name} or {name}.gz in {folder}. "
             "Copy the four MNIST files there, or unset MNIST_DIR to download them."
-        )
-    try:
-        content = paths[0].read_bytes()
-        content = gzip.decompress(content) if paths[0].suffix == ".gz" else content
-    except (OSError, EOFError, gzip.zlib.error) as error:
-        raise DataError(
-            f"{paths[0]} cannot be read ({error}). Delete it and copy or download it again."
         ) from None
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}). {REPLACE}") from None
     if hashlib.sha256(content).hexdigest() != FILES[name][1]:
-        raise DataError(
-            f"{paths[0]} is not MNIST's {name}: its content has another SHA-256. "
-            "Delete it and copy or download it again."
-        )
+        raise DataError(f"{path} is not MNIST's {name}: {_difference(name, content)}. {REPLACE}")
     return content
 
 
-def _parse(content):
-    """Turn IDX bytes, already verified, into a uint8 array (format: LeCun's MNIST page, 1998)."""
-    dimensions = content[3]
-    shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
-
-
-def _fetch(mirror, file_name, digest, folder):
-    """Fetch one file from one mirror unless it is there; return the cause of a failure or None."""
-    import pooch
-    from tqdm import tqdm
-
-    # To stdout, since a notebook shows stderr as an alarm; the delay keeps it silent for files
-    # that are there already. pooch sets the true total, but ignores a bar that has none.
-    bar = tqdm(total=1, desc=file_name, unit="B", unit_scale=True, file=sys.stdout, delay=0.5)
-    downloader = pooch.HTTPDownloader(timeout=READ_TIMEOUT, progressbar=bar)
-    # pooch writes a temporary file, checks the digest, then renames.
-    files = pooch.create(folder, mirror, registry={file_name: digest}, retry_if_failed=RETRIES)
+def _unpack(path, name):
+    """Return what is in a file, as IDX bytes; nothing about it is known yet."""
+    if path.suffix != ".npz":
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    key = ("x_" if "images" in name else "y_") + ("train" if "train" in name else "test")
     try:
-        files.fetch(file_name, downloader=downloader)
-    except (OSError, ValueError) as error:
-        return f"{type(error).__name__} from {mirror}"
-    return None
+        with np.load(path, allow_pickle=False) as arrays:
+            array = arrays[key]
+            return _header(array.shape) + array.tobytes()
+    except Exception:  # zipfile and NumPy raise a dozen kinds for a file that is none of theirs
+        raise ValueError(f"{key} in it must be a plain array of numbers, not objects") from None
+
+
+def _header(shape):
+    """Return how an IDX file of bytes begins (format: LeCun's MNIST page, 1998)."""
+    return bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+
+
+def _difference(name, content):
+    """Say what makes content another than that of MNIST's file of this name."""
+    shape = FILES[name][2]
+    begin, values = content[: len(_header(shape))], content[len(_header(shape)) :]
+    if begin != _header(shape):
+        found = np.frombuffer(begin[: len(begin) // 4 * 4], ">u4").tolist()
+        return f"its magic number and sizes are {found}, not {[0x800 + len(shape), *shape]}"
+    if len(values) != math.prod(shape):
+        return f"{len(values):,} bytes follow its header, not {math.prod(shape):,}"
+    if "labels" in name and max(values) > 9:
+        return f"it has labels up to {max(values)}, not 9"
+    return "its SHA-256 is another, as Fashion-MNIST's would be"
+
+
+def _parse(contents):
+    """Turn IDX bytes, already verified, into uint8 arrays."""
+    train_images, train_labels, test_images, test_labels = (
+        np.frombuffer(contents[name], np.uint8, offset=len(_header(shape))).reshape(shape).copy()
+        for name, (_, _, shape) in FILES.items()
+    )
+    return (train_images, train_labels), (test_images, test_labels)
+
+
+def _keep(contents, packed, folders):
+    """Complete the first of the folders that takes the files, and say so if it is the second."""
+    refusals, names = [], [name for name, content in contents.items() if content]
+    for folder in folders:
+        lacking = [name for name in names if not _find(name, [folder])]
+        files = {name: packed.get(name) or gzip.compress(contents[name], 1) for name in lacking}
+        cause = "it gives back other bytes"
+        try:
+            _write(folder, files)
+        except OSError as error:
+            cause = error.strerror
+        if all(_find(name, [folder]) for name in names):  # another process' work counts as well
+            if refusals:
+                print(f"{refusals[0]}. MNIST is kept in {folder} instead.")
+            return
+        refusals.append(f"{folder} cannot be written ({cause})")
+    room = math.ceil(sum(map(len, files.values())) / 1e6)
+    print(f"{'; '.join(refusals)}. Make room there, {room} MB, or it is downloaded every time.")
+
+
+def _write(folder, files):
+    """Write packed files into a folder, all of them beside their names before any gets its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("[0-9]*-[0-9].part"):  # by a process that was killed in here
+        if not psutil.pid_exists(int(left.name.partition("-")[0])):
+            left.unlink(missing_ok=True)
+    parts = {folder / f"{os.getpid()}-{i}.part": name for i, name in enumerate(files)}
+    try:
+        for part, name in parts.items():
+            part.write_bytes(files[name])
+        for part, name in parts.items():
+            part.replace(folder / f"{name}.gz")
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
 def _load_sample(reason):

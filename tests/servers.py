@@ -1,0 +1,118 @@
+"""Local servers that serve a small MNIST well or badly."""
+
+import gzip
+import http.server
+import socket
+import threading
+
+
+class Answers:
+    """What a server does with a request, by name; `self` is the request's handler."""
+
+    def good(self, status=200, content=None, length=None):
+        content = self.server.files[self.path.rpartition("/")[2]] if content is None else content
+        self.send_response(status)
+        if length != "none":
+            self.send_header("Content-Length", str(length or len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def wrong(self):
+        Answers.good(self, content=gzip.compress(b"another file"))
+
+    def page(self):
+        Answers.good(self, content=b"<!DOCTYPE html>\n<HTML><body>Welcome! Log in</body></HTML>")
+
+    def status_403(self):
+        Answers.good(self, 403, b"<html>Forbidden</html>")
+
+    def status_404(self):
+        Answers.good(self, 404, b"<html>Not Found</html>")
+
+    def cut(self):
+        content = self.server.files[self.path.rpartition("/")[2]]
+        Answers.good(self, content=content[: len(content) // 2], length=len(content))
+
+    def cut_without_length(self):
+        content = self.server.files[self.path.rpartition("/")[2]]
+        Answers.good(self, content=content[: len(content) // 2], length="none")
+
+    def silent(self):
+        self.server.waiting.set()
+        self.server.closing.wait(60)
+
+    def half_then_silent(self):
+        Answers.cut(self)
+        Answers.silent(self)
+
+    def trickle(self, size=1, seconds=0.1):
+        content = self.server.files[self.path.rpartition("/")[2]]
+        Answers.good(self, content=b"", length=len(content))
+        for i in range(0, len(content), size):
+            if self.server.closing.wait(seconds):
+                return
+            self.wfile.write(content[i : i + size])
+
+    def slow(self):
+        Answers.trickle(self, size=5_000, seconds=0.2)
+
+    def redirect(self):
+        self.send_response(302)
+        self.send_header("Location", self.server.elsewhere)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def refuse_proxying(self):
+        self.send_error(407)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answer as the server says at the time."""
+
+    def do_GET(self):
+        self.server.asked.append(f"{self.command} {self.path}")
+        try:
+            getattr(Answers, self.server.answer)(self)
+        except OSError:  # the client has gone
+            self.close_connection = True
+
+    do_CONNECT = do_GET
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A server of the small files; `answer` may be changed while it runs."""
+
+    request_queue_size = 50
+
+    def __init__(self, files, answer="good", tls=None):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files, self.answer, self.asked, self.tls = files, answer, [], tls
+        self.first_bytes = []  # of each connection, where TLS is asked for
+        self.waiting, self.closing = threading.Event(), threading.Event()
+        self.netloc = f"127.0.0.1:{self.server_port}"
+        self.url = f"{'https' if tls else 'http'}://{self.netloc}/"
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def finish_request(self, request, client_address):
+        if self.tls:
+            self.first_bytes.append(request.recv(1, socket.MSG_PEEK))
+            request = self.tls.wrap_socket(request, server_side=True)
+        super().finish_request(request, client_address)
+
+    def handle_error(self, request, client_address):
+        pass  # a client that breaks off, as some of the tests want it
+
+    def stop(self):
+        self.closing.set()
+        self.shutdown()
+        self.server_close()
+
+
+def make_idx(array, magic=None):
+    """Return an array as the bytes of an IDX file."""
+    magic = 0x800 + array.ndim if magic is None else magic
+    numbers = (magic, *array.shape)
+    return b"".join(n.to_bytes(4, "big") for n in numbers) + array.astype("uint8").tobytes()
