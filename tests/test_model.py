@@ -110,7 +110,14 @@ def test_predict_scales_uint8_in_batches(shipped):
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
     by_keras = shipped.predict(images[..., None].astype("float32") / 255, verbose=0)
     np.testing.assert_allclose(model.predict(shipped, images, batch_size=2), by_keras, atol=1e-5)
-    assert model.predict(shipped, images[:0]).shape == (0, 10)
+
+
+def test_scale_gives_what_the_network_takes():
+    images = np.zeros((2, 28, 28), np.uint8)
+    images[1, 14, 14] = 255
+    scaled = model.scale(images)
+    assert scaled.dtype == np.float32 and scaled.shape == (2, 28, 28, 1)
+    assert (scaled.min(), scaled.max()) == (0, 1) and scaled[1, 14, 14, 0] == 1
 
 
 def test_shipped_model_is_plain_keras():
@@ -132,6 +139,18 @@ def test_missing_shipped_model_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(model, "SHIPPED", tmp_path / "mnist_cnn.keras")
     with pytest.raises(FileNotFoundError, match="git checkout models/"):
         model.load_shipped_model()
+
+
+def test_loaded_model_keeps_its_custom_layer_and_its_optimizer(tmp_path):
+    network = model.build_model()
+    network.compile("adam", "sparse_categorical_crossentropy")
+    network.optimizer.build(network.trainable_variables)
+    network.save(tmp_path / "own.keras")
+    loaded = model.load_model(str(tmp_path / "own.keras"))
+    assert isinstance(loaded.get_layer("batch_normalization_1"), model.BatchNormalization)
+    assert isinstance(loaded.optimizer, keras.optimizers.Adam)
+    for a, b in zip(loaded.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.mnist

@@ -1,0 +1,264 @@
+"""Images and labels that are not what the network was trained on: refused, or warned of."""
+
+import re
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from helpers import data, model, training
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return data.load_mnist()
+
+
+@pytest.fixture(scope="module")
+def digits(loaded):
+    images, labels = loaded[0]
+    return images[:5], labels[:5]
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    )
+
+
+def make_dataset(images):
+    return training.make_dataset(images, np.zeros(5, "uint8"))
+
+
+ENTRIES = [model.scale, lambda images: model.predict(None, images), make_dataset]
+ENTRY_NAMES = ["scale", "predict", "make_dataset"]
+
+# How the five digits are spoiled, and words of the message.
+BAD_IMAGES = {
+    "a list": (lambda x: x.tolist(), "a list"),
+    "nothing": (lambda x: None, "a NoneType"),
+    "text": (lambda x: x.astype(str), "<U3, shape (5, 28, 28)"),
+    "objects": (lambda x: x.astype(object), "object, shape (5, 28, 28)"),
+    "no image": (lambda x: x[:0], "shape (0, 28, 28)"),
+    "one image": (lambda x: x[0], "image[np.newaxis]"),
+    "one image with a channel": (lambda x: x[0, ..., None], "np.moveaxis(images, -1, 0)"),
+    "n last": (lambda x: np.moveaxis(x, 0, -1), "np.moveaxis(images, -1, 0)"),
+    "channel last": (lambda x: x[..., None], "images[..., 0]"),
+    "channel first": (lambda x: x[:, None], "images[:, 0]"),
+    "colours": (lambda x: np.repeat(x[..., None], 3, axis=3), "Make them grey"),
+    "rows of 784": (lambda x: x.reshape(5, 784), "images.reshape(-1, 28, 28)"),
+    "32 pixels": (lambda x: np.pad(x, ((0, 0), (2, 2), (2, 2))), "shape (5, 32, 32)"),
+    "five axes": (lambda x: x[None, ..., None], "shape (1, 5, 28, 28, 1)"),
+    "a number": (lambda x: np.array(x[0, 0, 0]), "shape ()"),
+    "0 to 255 in float32": (lambda x: x.astype("float32"), "float32, shape (5, 28, 28), 0 to 255"),
+    "int64": (lambda x: x.astype("int64"), "images.round().astype('uint8')"),
+    "int8": (lambda x: x.astype("int8"), "int8, shape (5, 28, 28), -"),
+    "0 to 1": (lambda x: x / 255, "float64, shape (5, 28, 28), 0 to 1.\nThey look scaled already"),
+    "scaled by us": (lambda x: model.scale(x), "scaled already"),
+    "scaled twice": (lambda x: x / 255 / 255, "0 to 0.003922.\nThey look scaled already"),
+    "true and false": (lambda x: x > 0, "bool, shape (5, 28, 28), 0 to 1"),
+    "-1 to 1": (lambda x: x / 127.5 - 1, "-1 to 1.\nBring the pixels to 0 to 255"),
+    "above 255": (lambda x: x * 2.0, "Bring the pixels to 0 to 255"),
+    "one NaN": (lambda x: np.where(np.arange(28) == 3, np.nan, x), "0 to 255, and NaN"),
+    "only NaN": (lambda x: np.full(x.shape, np.nan), "and NaN or infinity in it"),
+    "infinity": (lambda x: np.where(np.arange(28) == 3, np.inf, x), "and NaN or infinity in it"),
+}
+
+
+def refuse(call, argument):
+    """Return the message with which a call refuses its argument: one or two plain lines."""
+    with pytest.raises(ValueError) as caught:
+        call(argument)
+    message = str(caught.value)
+    assert len(message.splitlines()) <= 2 and len(message) < 260
+    return message
+
+
+@pytest.mark.fault(
+    16,
+    "images of another shape, type or range, with NaN, or none at all",
+    provoked="27 kinds of spoiled digits, each given to `scale`, `predict` and `make_dataset`",
+    outcome="a ValueError of two lines names expected, got and the repair, before Keras sees them",
+)
+@pytest.mark.parametrize("entry", ENTRIES, ids=ENTRY_NAMES)
+@pytest.mark.parametrize("kind", BAD_IMAGES)
+def test_wrong_images_are_refused(digits, entry, kind):
+    spoil, words = BAD_IMAGES[kind]
+    message = refuse(entry, spoil(digits[0]))
+    assert message.startswith("Images must be a NumPy array of uint8, shape (n, 28, 28), 0 (paper)")
+    assert words in message
+
+
+REPAIRABLE = (
+    *("one image", "one image with a channel", "n last", "channel last", "channel first"),
+    *("rows of 784", "0 to 255 in float32", "int64"),
+)
+
+
+@pytest.mark.fault(
+    16,
+    "images that need one more step: another order of axes, whole numbers in float32",
+    provoked="the code that the message advises is run on the refused images",
+    outcome="the same call takes what comes out, the same digits pixel by pixel",
+)
+@pytest.mark.parametrize("kind", REPAIRABLE)
+def test_the_advised_code_repairs_the_images(digits, kind):
+    bad = BAD_IMAGES[kind][0](digits[0])
+    advised = re.search(r": ((?:np|images?)\W.*)$", refuse(model.check_images, bad))[1]
+    repaired = eval(advised, {"np": np, "image": bad, "images": bad})
+    assert np.array_equal(repaired, digits[0][: len(repaired)])
+    with warnings.catch_warnings(action="error"):
+        model.scale(repaired)
+
+
+# How five labels are spoiled, and words of the message.
+BAD_LABELS = {
+    "a list": (lambda y: y.tolist(), "a list"),
+    "10": (lambda y: np.array([1, 2, 10, 3, 4]), "1 to 10"),
+    "-1": (lambda y: np.array([1, -1, 2, 3, 4]), "-1 to 4"),
+    "255": (lambda y: y - y - np.uint8(1), "255 to 255"),
+    "one-hot": (lambda y: np.eye(10)[y], "shape (5, 10), 0 to 1.\nFrom one-hot"),
+    "one-hot integers": (lambda y: np.eye(10, dtype="uint8")[y], "labels.argmax(axis=1)"),
+    "one missing": (lambda y: y[:4], "shape (4,)"),
+    "one too many": (lambda y: np.append(y, y[:1]), "shape (6,)"),
+    "none": (lambda y: y[:0], "shape (0,)"),
+    "a column": (lambda y: y[:, None], "shape (5, 1)"),
+    "float32": (lambda y: y.astype("float32"), "float32, shape (5,)"),
+    "NaN": (lambda y: np.full(5, np.nan), "NaN"),
+    "text": (lambda y: y.astype(str), "shape (5,)"),
+}
+
+
+@pytest.mark.fault(
+    16,
+    "labels 10 or -1, one-hot, not whole numbers, or of another length than the images",
+    provoked="13 kinds of spoiled labels given to `make_dataset`",
+    outcome="a ValueError names expected and got, before TensorFlow sees them",
+)
+@pytest.mark.parametrize("kind", BAD_LABELS)
+def test_wrong_labels_are_refused(digits, kind):
+    spoil, words = BAD_LABELS[kind]
+    images, labels = digits
+    message = refuse(lambda y: training.make_dataset(images, y), spoil(labels))
+    assert message.startswith("Labels must be a NumPy array of integers from 0 to 9, shape (5,)")
+    assert words in message
+    training.make_dataset(images, labels)
+    training.make_dataset(images, labels.astype("int64"))
+
+
+def warned(call, *arguments):
+    """Return the messages and places of the warnings of a call."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call(*arguments)
+    return [str(w.message) for w in caught], {w.filename for w in caught}
+
+
+@pytest.mark.fault(
+    16,
+    "inverted images: white paper, as a photo or a drawing program gives them",
+    provoked="255 - images, all of a batch or one of it, a single image too",
+    outcome="one warning counts them and says what to pass instead; it points at the reader's line",
+)
+def test_inverted_images_are_warned_of(digits, tiny):
+    images, labels = digits
+    for call in (
+        lambda x: model.scale(x),
+        lambda x: model.predict(tiny, x, batch_size=2),
+        lambda x: training.make_dataset(x, labels[: len(x)]),
+    ):
+        messages, places = warned(call, 255 - images)
+        assert len(messages) == 1 and places == {__file__}
+        assert "5 of 5 images look inverted" in messages[0] and "255 - images" in messages[0]
+        assert "1 of 1 images" in warned(call, 255 - images[:1])[0][0]
+        assert "1 of 5 images" in warned(call, np.concatenate([255 - images[:1], images[1:]]))[0][0]
+        assert warned(call, images) == ([], set())
+
+
+@pytest.mark.fault(
+    16,
+    "inverted images with grey paper",
+    provoked="5,000 training images as pencil on paper of brightness 160, 200 and 255",
+    outcome="all of them are counted in the warning",
+)
+@pytest.mark.parametrize("paper", [160, 200, 255])
+def test_grey_paper_is_seen_as_paper(loaded, paper):
+    images = loaded[0][0][:5_000]
+    photographs = (paper - images.astype("float32") * ((paper - 30) / 255)).astype("uint8")
+    messages, _ = warned(model.check_images, photographs)
+    assert f"{len(images):,} of {len(images):,} images look inverted" in messages[0]
+
+
+@pytest.mark.fault(
+    16,
+    "images scaled already, then stored as uint8",
+    provoked="images // 255 and (images / 255).round(), as uint8",
+    outcome="one warning says that no pixel is above 1, and what range is due",
+)
+@pytest.mark.parametrize("spoil", [lambda x: x // 255, lambda x: (x / 255).round().astype("uint8")])
+def test_scaled_uint8_images_are_warned_of(digits, tiny, spoil):
+    messages, places = warned(model.predict, tiny, spoil(digits[0]), 2)
+    assert len(messages) == 1 and "look scaled already" in messages[0]
+    assert "0 to 255" in messages[0]
+    assert places != {model.__file__}
+
+
+@pytest.mark.mnist
+@pytest.mark.fault(
+    16,
+    "what inverted and doubly scaled test images cost",
+    provoked="the shipped network reads 2,000 test images as they are, inverted and scaled twice",
+    outcome="over 99 % right; inverted about 19 %, scaled twice about 12 %, each with its warning",
+)
+def test_accuracy_on_inverted_and_doubly_scaled_images(loaded):
+    images, labels = (part[:2_000] for part in loaded[1])
+    network = model.load_shipped_model()
+
+    def accuracy(given):
+        read = []
+        messages, _ = warned(lambda: read.append(model.predict(network, given)))
+        return (read[0].argmax(axis=1) == labels).mean(), messages
+
+    right, silence = accuracy(images)
+    inverted, inverted_warning = accuracy(255 - images)
+    twice, twice_warning = accuracy((images / 255).round().astype("uint8"))
+    assert right > 0.99 and silence == []
+    assert inverted < 0.3 and "2,000 of 2,000 images look inverted" in inverted_warning[0]
+    assert twice < 0.2 and "scaled already" in twice_warning[0]
+
+
+@pytest.mark.fault(
+    16,
+    "a warning where nothing is wrong",
+    provoked="both sets whole, class by class, and thousands of single images; bold and blank ones",
+    outcome="silence",
+)
+def test_good_images_are_never_warned_of(loaded):
+    with warnings.catch_warnings(action="error"):
+        for images, labels in loaded:
+            model.check_images(images)
+            for digit in range(10):
+                model.check_images(images[labels == digit])
+            for i in range(0, len(images), max(1, len(images) // 5000)):
+                model.check_images(images[i : i + 1])
+            training.make_dataset(images, labels)
+
+
+@pytest.mark.fault(
+    16,
+    "a bold digit taken for an inverted one",
+    provoked="the boldest training images, made 4 pixels thicker on every side",
+    outcome="silence, each alone and all together",
+)
+def test_bold_digits_are_never_warned_of(loaded):
+    images = loaded[0][0]
+    boldest = images[images.mean(axis=(1, 2)).argsort()[-500:]]
+    thick = ndimage.maximum_filter(boldest, size=(1, 9, 9))
+    assert thick.mean() > 1.5 * boldest.mean()
+    with warnings.catch_warnings(action="error"):
+        model.check_images(thick)
+        for i in range(len(thick)):
+            model.check_images(thick[i : i + 1])

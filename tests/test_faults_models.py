@@ -1,0 +1,514 @@
+"""Model files that are damaged or hostile, and what the repository must never contain."""
+
+import importlib
+import io
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+
+from helpers import model, training
+
+ROOT = Path(__file__).resolve().parents[1]
+LOG_IN_PAGE = b"\r\n<!DOCTYPE html><html><title>Guest Wi-Fi</title><form>Log in</form></html>"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Return the path of a small good model, and its weights."""
+    path = tmp_path_factory.mktemp("models") / "tiny.keras"
+    network = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    )
+    network.save(path)
+    return path, network.get_weights()
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """Put a copy of models/ in the place of models/, and return its model file."""
+    folder = shutil.copytree(model.MODELS, tmp_path / "models")
+    monkeypatch.setattr(model, "SHIPPED", folder / model.SHIPPED.name)
+    return model.SHIPPED
+
+
+def refuse(call, *arguments):
+    """Return the message with which a model is refused: one or two plain lines."""
+    with pytest.raises(model.ModelError) as caught:
+        call(*arguments)
+    message = str(caught.value)
+    assert len(message.splitlines()) <= 2 and len(message) < 350
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return message
+
+
+def forge(path, good, config=None, **members):
+    """Write a good model again with another configuration, and members left out or added."""
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as target:
+        contents = {name: source.read(name) for name in source.namelist()}
+        contents |= {} if config is None else {"config.json": json.dumps(config)}
+        contents |= {name.replace("_", "."): content for name, content in members.items()}
+        for name, content in contents.items():
+            if content is not None:
+                target.writestr(name, content)
+    return path
+
+
+# Damage --------------------------------------------------------------------------------------
+
+DAMAGE = {
+    "empty": (lambda good: b"", "is empty"),
+    "a log-in page": (lambda good: LOG_IN_PAGE, "is a web page, perhaps a log-in page"),
+    "cut in half": (lambda good: good[: len(good) // 2], "is cut short"),
+    "its last byte missing": (lambda good: good[:-1], "is cut short"),
+    "one bit flipped": (
+        lambda good: (
+            good[: len(good) // 2] + bytes([good[len(good) // 2] ^ 1]) + good[len(good) // 2 + 1 :]
+        ),
+        "model.weights.h5 inside it fails its checksum",
+    ),
+    "HDF5, the older format": (lambda good: b"\x89HDF\r\n\x1a\n" + bytes(99), "not a Keras model"),
+    "a pickle": (lambda good: pickle.dumps({"weights": [1.0]}), "not a Keras model"),
+    "a zip of something else": (lambda good: zip_of("a.txt"), "no item named 'config.json'"),
+}
+
+
+def zip_of(name):
+    """Return a zip file with one small file in it, as bytes."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr(name, "text")
+    return content.getvalue()
+
+
+@pytest.mark.fault(
+    17,
+    "a model file that is empty, cut short, bit-flipped, a web page, or of another kind",
+    provoked="eight damaged files under the name of a model, given to `load_model`",
+    outcome="a ModelError of two lines names file, cause and repair; the good file then loads",
+)
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_model_is_refused(tiny, tmp_path, kind):
+    good, weights = tiny
+    damage, words = DAMAGE[kind]
+    path = tmp_path / "mine.keras"
+    path.write_bytes(damage(good.read_bytes()))
+    message = refuse(model.load_model, path)
+    assert message.startswith("mine.keras is") and words in message
+    shutil.copy(good, path)
+    np.testing.assert_array_equal(model.load_model(path).get_weights()[0], weights[0])
+
+
+@pytest.mark.fault(
+    17,
+    "a bit that flips anywhere in a model file",
+    provoked="one bit flipped at 120 places: all through the file, and in the zip directory",
+    outcome="refused with a ModelError, or it bears no meaning and the same weights are loaded",
+)
+def test_flipped_bits_never_load_other_weights(tiny, tmp_path):
+    good, weights = tiny
+    content = good.read_bytes()
+    random = np.random.default_rng(0)
+    places = [*random.integers(0, len(content), 80), *random.integers(-300, 0, 40)]
+    path, refused = tmp_path / "flipped.keras", 0
+    for place in places:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(flipped)
+        try:
+            loaded = model.load_model(path).get_weights()
+        except model.ModelError:
+            refused += 1
+        else:
+            assert all(np.array_equal(a, b) for a, b in zip(loaded, weights, strict=True))
+    assert refused >= 80
+
+
+@pytest.mark.fault(
+    17,
+    "a model file that is cut short anywhere",
+    provoked="a model file cut at 100 lengths",
+    outcome="refused with a ModelError each time",
+)
+def test_truncated_model_is_refused_at_every_length(tiny, tmp_path):
+    content, path = tiny[0].read_bytes(), tmp_path / "short.keras"
+    for length in np.linspace(0, len(content) - 1, 100, dtype=int):
+        path.write_bytes(content[:length])
+        refuse(model.load_model, path)
+
+
+@pytest.mark.fault(
+    17,
+    "a model file that is not there, or a folder of that name",
+    provoked="`load_model` with both",
+    outcome="a FileNotFoundError names the path",
+)
+def test_missing_model_is_named(tmp_path):
+    for path in (tmp_path / "none.keras", tmp_path):
+        with pytest.raises(FileNotFoundError, match=re.escape(f"There is no model file {path}")):
+            model.load_model(path)
+
+
+# Hostile files -------------------------------------------------------------------------------
+
+
+class Payload:
+    """What a pickle runs when it is opened: it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def mark(tmp_path):
+    """Return the path of the file that every hostile model tries to make."""
+    return tmp_path / "executed"
+
+
+def works(mark):
+    """Tell whether a payload has just made its file, and clear it away."""
+    made = mark.exists()
+    mark.unlink(missing_ok=True)
+    return made
+
+
+@pytest.mark.fault(
+    17,
+    "a model with a Lambda layer, whose code would run when it is loaded or used",
+    provoked="a saved Lambda that makes a file whenever a network is built with it",
+    outcome="refused in two lines that name the Lambda and do not talk of unsafe loading; no file",
+)
+@pytest.mark.parametrize("inside", ["the network", "a layer of a layer"])
+def test_lambda_is_refused_and_not_executed(tmp_path, mark, inside):
+    place = str(mark)
+    hostile = keras.layers.Lambda(lambda x: (__import__("pathlib").Path(place).touch(), x)[1])
+    if inside != "the network":
+        hostile = keras.layers.TimeDistributed(hostile)
+    shape = (28, 28, 1) if inside == "the network" else (2, 28, 28, 1)
+    keras.Sequential([keras.Input(shape), hostile]).save(tmp_path / "lambda.keras")
+    assert works(mark)
+    message = refuse(model.load_model, tmp_path / "lambda.keras")
+    assert "lambda.keras is not loaded" in message and "Lambda" in message
+    assert "safe" not in message
+    assert not mark.exists()
+
+
+@pytest.mark.fault(
+    17,
+    "a model with a layer or function of somebody else's code",
+    provoked="a saved layer class that is not registered here, and its own activation function",
+    outcome="refused in two lines that name the class or function",
+)
+def test_custom_objects_are_refused_by_name(tmp_path):
+    class Doubling(keras.layers.Layer):
+        def call(self, inputs):
+            return 2 * inputs
+
+    def doubled(inputs):
+        return 2 * inputs
+
+    path = tmp_path / "own.keras"
+    for layer, name in ((Doubling(), "Doubling"), (keras.layers.Dense(2, doubled), "doubled")):
+        keras.Sequential([keras.Input((3,)), layer]).save(path)
+        assert f"Could not locate {'class' if name[0] == 'D' else 'function'} '{name}'" in refuse(
+            model.load_model, path
+        )
+
+
+@pytest.mark.fault(
+    17,
+    "a model file that is a pickle, or has one for its weights",
+    provoked="pickles that make a file when they are opened, as the file and as an npz of weights",
+    outcome="refused in two lines; no file",
+)
+def test_pickles_are_refused_and_not_opened(tiny, tmp_path, mark):
+    pickled = pickle.dumps(Payload(mark))
+    pickle.loads(pickled)
+    assert works(mark)
+    path = tmp_path / "pickle.keras"
+    path.write_bytes(pickled)
+    assert "is not a Keras model file" in refuse(model.load_model, path)
+    weights = io.BytesIO()
+    np.savez(weights, **{"layers/dense/vars": np.array({"0": Payload(mark)}, dtype=object)})
+    mark.unlink(missing_ok=True)
+    with zipfile.ZipFile(tiny[0]) as file:
+        config = file.read("config.json")
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", config)
+        file.writestr("model.weights.npz", weights.getvalue())
+    assert "pickle.keras is not loaded" in refuse(model.load_model, path)
+    assert not mark.exists()
+
+
+@pytest.mark.fault(
+    17,
+    "a model file whose configuration names a module of the machine instead of a layer",
+    provoked="a module that makes a file when imported, as class, function, layer, loss, optimizer",
+    outcome="refused in two lines; not imported",
+)
+@pytest.mark.parametrize("place", ["class", "function", "layer", "activation", "compiled"])
+def test_modules_are_not_imported(tiny, tmp_path, monkeypatch, mark, place):
+    source = f"from pathlib import Path\nPath({str(mark)!r}).touch()\nclass Trap: pass\n"
+    (tmp_path / "trap_module.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("trap_module")
+    assert works(mark)
+    del sys.modules["trap_module"]
+    trap = {"module": "trap_module", "class_name": "Trap", "config": {}, "registered_name": "Trap"}
+    function = trap | {"class_name": "function", "config": "Trap"}
+    with zipfile.ZipFile(tiny[0]) as file:
+        config = json.loads(file.read("config.json"))
+    if place == "layer":
+        config["config"]["layers"].append(trap)
+    elif place == "activation":
+        config["config"]["layers"][-1]["config"]["activation"] = function
+    elif place == "compiled":
+        config["compile_config"] = {"optimizer": trap, "loss": function}
+    config = {"class": trap, "function": function}.get(place, config)
+    path = forge(tmp_path / "module.keras", tiny[0], config)
+    assert "Trap" in refuse(model.load_model, path)
+    assert not mark.exists() and "trap_module" not in sys.modules
+
+
+@pytest.mark.fault(
+    17,
+    "a model file whose configuration calls functions of Python or Keras",
+    provoked="`os.system`, `builtins.exec`, Keras' download and its switch for unsafe loading",
+    outcome="refused in two lines; nothing called, and Keras' safe mode is still on",
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os.system",
+        "builtins.exec",
+        "subprocess.Popen",
+        "keras.utils.get_file",
+        "keras.saving.load_model",
+        "keras.config.enable_unsafe_" + "deserialization",
+        "keras.src.saving.serialization_lib.enable_unsafe_" + "deserialization",
+    ],
+)
+@pytest.mark.parametrize("kind", ["class", "function"])
+def test_functions_are_not_called(tiny, tmp_path, mark, name, kind):
+    module, _, function = name.rpartition(".")
+    origin = tiny[0].as_uri()
+    command = {"command": f"touch {mark}", "args": ["touch", str(mark)], "origin": origin}
+    config = {"module": module, "class_name": function, "config": command}
+    if kind == "function":
+        config |= {"class_name": "function", "config": function}
+    path = forge(tmp_path / "call.keras", tiny[0], config | {"registered_name": function})
+    assert function in refuse(model.load_model, path)
+    assert not mark.exists()
+    keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x)]).save(path)
+    assert "Lambda" in refuse(model.load_model, path)
+
+
+# The files that ship --------------------------------------------------------------------------
+
+
+@pytest.mark.fault(
+    17,
+    "the shipped model damaged or replaced on a reader's disk",
+    provoked="models/mnist_cnn.keras empty, cut, flipped, a web page, or another good model",
+    outcome="refused by its SHA-256 before Keras sees it: the cause, and `git checkout models/`",
+)
+@pytest.mark.parametrize("kind", [*DAMAGE, "another good model", "one bit of a date"])
+def test_shipped_model_is_compared_with_its_digest(shipped, tiny, kind):
+    good = shipped.read_bytes()
+    damages = {
+        "another good model": (lambda _: tiny[0].read_bytes(), "was changed"),
+        "one bit of a date": (
+            lambda _: good[:12] + bytes([good[12] ^ 1]) + good[13:],
+            "was changed",
+        ),
+    }
+    damage, words = (DAMAGE | damages)[kind]
+    shipped.write_bytes(damage(good))
+    message = refuse(model.load_shipped_model)
+    assert "SHA-256" in message and "git checkout models/" in message
+    assert message.startswith("mnist_cnn.keras") and (words in message or "was changed" in message)
+    shipped.write_bytes(good)
+    assert model.load_shipped_model().count_params() == 597_738
+
+
+@pytest.mark.fault(
+    17,
+    "the list of recorded digests missing, or without the model",
+    provoked="models/SHA256SUMS deleted, then emptied",
+    outcome="refused, with `git checkout models/`",
+)
+def test_shipped_model_without_a_recorded_digest_is_refused(shipped):
+    digests = shipped.with_name(model.DIGESTS)
+    digests.unlink()
+    assert "git checkout models/" in refuse(model.load_shipped_model)
+    digests.touch()
+    assert "git checkout models/" in refuse(model.load_shipped_model)
+
+
+def git(folder, *arguments):
+    """Run git in a new repository, untouched by the settings of this machine."""
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    done = subprocess.run(
+        ["git", *identity, *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.fault(
+    17,
+    "git that converts line endings on Windows, and the repair that the message names",
+    provoked="models/ in a repository with `core.autocrlf=true`, damaged, then checked out",
+    outcome="every file has its recorded SHA-256 again, and the model loads",
+)
+def test_git_checkout_restores_every_file_byte_by_byte(shipped):
+    if not shutil.which("git"):
+        assert os.environ.get("CI") != "true", "git is missing"
+        pytest.skip("git is missing: install it")
+    folder = shipped.parent
+    shutil.copy(ROOT / ".gitattributes", folder.parent)
+    git(folder.parent, "init", "-q")
+    git(folder.parent, "config", "core.autocrlf", "true")
+    git(folder.parent, "add", ".")
+    git(folder.parent, "commit", "-q", "-m", "models")
+    for path in folder.iterdir():
+        path.write_bytes(b"damaged")
+    assert "git checkout models/" in refuse(model.load_shipped_model)
+    git(folder.parent, "checkout", "models/")
+    recorded = model.read_digests(folder)
+    assert len(recorded) >= 4
+    for name in recorded:
+        model.check_digest(folder / name)
+    assert model.load_shipped_model().count_params() == 597_738
+
+
+def test_every_file_of_models_is_recorded_and_unchanged():
+    files = {path.name for path in model.MODELS.iterdir() if path.name[0] != "."}
+    assert files - {"README.md", model.DIGESTS} == set(model.read_digests(model.MODELS))
+    for name in model.read_digests(model.MODELS):
+        model.check_digest(model.MODELS / name)
+
+
+def test_recorded_digests_are_what_sha256sum_writes(tmp_path):
+    first, second = tmp_path / "a.json", tmp_path / "b.keras"
+    first.write_text("first", encoding="utf-8")
+    second.write_text("second", encoding="utf-8")
+    training.record_digests(second, first)
+    text = (tmp_path / "SHA256SUMS").read_bytes()
+    assert re.fullmatch(rb"[0-9a-f]{64}  a\.json\n[0-9a-f]{64}  b\.keras\n", text)
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True)
+    first.write_text("changed", encoding="utf-8")
+    assert "a.json was changed" in refuse(model.check_digest, first)
+    training.record_digests(second)  # says nothing about the other file
+    assert "a.json was changed" in refuse(model.check_digest, first)
+    training.record_digests(first)
+    model.check_digest(first)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "a.json", "b.keras"]
+
+
+def test_saving_a_model_records_all_its_files(tiny, tmp_path):
+    path = tmp_path / "new.keras"
+    (tmp_path / "new.png").write_bytes(b"drawn before")
+    (tmp_path / "other.png").write_bytes(b"of another model")
+    results = {"validation": {}, "test": {}}
+    training.save_with_results(path, model.load_model(tiny[0]), np.zeros((3, 10)), results)
+    names = {"new.json", "new.keras", "new.npz", "new.png"}
+    assert set(model.read_digests(tmp_path)) == names
+    for name in names:
+        model.check_digest(tmp_path / name)
+
+
+# The repository -------------------------------------------------------------------------------
+
+TOKEN = r"(?:App|IdentityProvider)\.(?:token|password|hashed_password)|JUPYTER_TOKEN"
+EMPTY = r"\s*\\?['\"](?![\w{$-])|\s*None\b|\s*$|\s+--"
+FORBIDDEN = {
+    "safe mode off": r"safe_mode['\"]?\s*[=:]\s*(?:False|0)|unsafe[_]deserialization",
+    "pickles allowed": r"allow_pickle['\"]?\s*[=:]\s*(?:True|1)",
+    "TLS unchecked": r"\bverify['\"]?\s*[=:]\s*(?:False|0)|_create[_]unverified|CERT[_]NONE"
+    r"|check_hostname\s*=\s*False|[-]-insecure|[-]-no-check-certificate|http\.ssl[vV]erify",
+    "no token": rf"(?:{TOKEN})\s*=(?:{EMPTY})"
+    r"|disable_check_xsrf['\"]?\s*[=:]\s*True|allow[_]unauthenticated",
+}
+# In two pieces each, so that this file is not found.
+EXAMPLES = [
+    ("safe mode off", "load_model(path, safe_", "mode=False)"),
+    ("safe mode off", "keras.config.enable_unsafe_", "deserialization()"),
+    ("pickles allowed", "np.load(path, allow_", "pickle=True)"),
+    ("pickles allowed", '{"allow_', 'pickle": True}'),
+    ("TLS unchecked", "requests.get(url, ver", "ify=False)"),
+    ("TLS unchecked", "ssl._create_", "unverified_context()"),
+    ("TLS unchecked", "context.verify_mode = ssl.CERT_", "NONE"),
+    ("TLS unchecked", "curl --inse", "cure https://x.org"),
+    ("no token", "jupyter lab --IdentityProvider.tok", "en=''"),
+    ("no token", "jupyter lab --ServerApp.tok", "en= --no-browser"),
+    ("no token", 'c.ServerApp.pass', 'word = ""'),
+    ("no token", "export JUPYTER_TO", 'KEN=""'),
+    ("no token", '["jupyterlab", "--ServerApp.tok', 'en=", "--no-browser"]'),
+]  # fmt: skip
+
+
+def forbidden(text):
+    """Return the kinds of forbidden settings in a text."""
+    found = {kind: re.search(pattern, text, re.MULTILINE) for kind, pattern in FORBIDDEN.items()}
+    return [f"{kind}: {match[0]}" for kind, match in found.items() if match]
+
+
+@pytest.mark.parametrize(("kind", "start", "end"), EXAMPLES)
+def test_forbidden_settings_are_seen(kind, start, end):
+    assert forbidden(start) == []
+    assert [found.split(":")[0] for found in forbidden(start + end)] == [kind]
+    assert forbidden("verify=True, allow_pickle=False, --ServerApp.token=3f2a --no-browser") == []
+    assert forbidden("c.ServerApp.token = 'a'\nf'--IdentityProvider.token={token}'") == []
+
+
+@pytest.mark.fault(
+    17,
+    "safety switched off somewhere: safe mode, pickles, TLS, the token of the server",
+    provoked="every file of the repository is searched for such settings",
+    outcome="none is found",
+)
+def test_no_safety_is_switched_off_anywhere():
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    except (OSError, subprocess.CalledProcessError):
+        assert os.environ.get("CI") != "true", "not a git checkout"
+        pytest.skip("not a git checkout: clone the repository with git")
+    paths = [ROOT / name for name in listed.split("\0") if name]
+    texts = {path: path.read_bytes().decode("utf-8", "replace") for path in paths if path.is_file()}
+    assert Path(__file__) in texts and len(texts) > 30
+    found = {path.name: forbidden(text) for path, text in texts.items()}
+    assert {name: kinds for name, kinds in found.items() if kinds} == {}
+
+
+@pytest.mark.fault(
+    17,
+    "an old Keras, whose loader runs what a model file tells it to",
+    provoked="the bounds of both requirements files, and the Keras that is installed here",
+    outcome="Keras 3.15 or later, whose loader has no known advisory",
+)
+@pytest.mark.parametrize("name", ["requirements.txt", "binder/requirements.txt"])
+def test_keras_is_one_that_loads_safely(name):
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    wanted = [Requirement(line) for line in lines if line.startswith("keras")]
+    assert [requirement.name for requirement in wanted] == ["keras"]
+    bounds = wanted[0].specifier
+    assert bounds.contains("3.15.0") and not bounds.contains("3.14.99")
+    assert bounds.contains(keras.__version__)
