@@ -1,12 +1,11 @@
-"""Training: augmentation, the one-cycle schedule, live curves, checkpoints that survive.
+"""Training: augmentation, the one-cycle schedule, live curves; checkpoints come from `runs`.
 
 `python -m helpers.training` makes the files in models/ again.
 """
 
 import json
-import os
+import shutil
 import time
-from pathlib import Path
 
 import keras
 import matplotlib.pyplot as plt
@@ -15,6 +14,15 @@ import tensorflow as tf
 from IPython.display import display
 
 from helpers import data, model, plots, preflight
+from helpers.runs import (
+    Checkpoint,
+    CheckpointError,
+    Stopped,
+    Watch,
+    resume,
+    run_folder,
+    write_beside,
+)
 
 BATCH_SIZE = 128
 PEAK_LEARNING_RATE = 4e-3
@@ -35,7 +43,12 @@ def make_dataset(images, labels, training=False, batch_size=BATCH_SIZE, seed=0):
 
     Returns:
         A `tf.data.Dataset` of float32 `(batch, 28, 28, 1)` in [0, 1] and uint8 `(batch,)`.
+
+    Raises:
+        ValueError: images or labels are something else; it names expected and got.
     """
+    model.check_images(images)
+    model.check_labels(labels, len(images))
     images, labels = tf.constant(images[..., np.newaxis]), tf.constant(labels)
     positions = tf.data.Dataset.range(len(images))
     if training:
@@ -145,7 +158,7 @@ def compile_model(network, steps, peak=PEAK_LEARNING_RATE):
     )
 
 
-class LiveCurves(keras.callbacks.Callback):
+class LiveCurves(Watch):
     """Show a progress bar and the learning curves in the notebook while `fit` runs.
 
     Args:
@@ -161,20 +174,24 @@ class LiveCurves(keras.callbacks.Callback):
             self.on_epoch_logs(row)
 
     def on_train_begin(self, logs=None):
-        self.start, self.done, self.epoch, self.running = time.monotonic(), 0, 0, []
-        self.total = self.params["epochs"] * self.params["steps"]
+        steps, epochs = self.params["steps"], self.params["epochs"]
+        finished = len(self.past.get("loss", ()))
+        self.start, self.epoch, self.running = time.monotonic(), min(finished, epochs - 1), []
+        self.done, self.total = finished * steps, epochs * steps
         self.bar = display(self.describe(), raw=True, display_id=True)
         self.fig, self.axs = plt.subplots(1, 2, figsize=(7, 3))
         plt.close(self.fig)  # or the notebook shows it a second time at the end of the cell
         self.draw()
         self.picture = display(self.fig, display_id=True)
+        super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
+        super().on_epoch_begin(epoch, logs)
         self.done = epoch * self.params["steps"]
         self.running.append([])
 
     def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
         self.done += 1
         if batch % self.every == self.every - 1:
             epoch = self.done / self.params["steps"]
@@ -182,8 +199,10 @@ class LiveCurves(keras.callbacks.Callback):
             self.update()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.on_epoch_logs(logs)
-        self.update()
+        super().on_epoch_end(epoch, logs)
+        if self.note != "diverged":  # what is not a number has no place on an axis
+            self.on_epoch_logs(logs)
+            self.update()
 
     def on_epoch_logs(self, logs):
         """Add an epoch's results to the curves."""
@@ -211,78 +230,14 @@ class LiveCurves(keras.callbacks.Callback):
         plots.plot_curves(self.axs, self.past, self.params["epochs"], self.running)
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """Save model, optimizer and history after every epoch, for `resume`.
-
-    Args:
-        folder: where to; made if it is not there. A history in it goes on.
-    """
-
-    def __init__(self, folder):
-        super().__init__()
-        self.folder = Path(folder)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        steps = int(self.model.optimizer.iterations)
-        # The history first: a row that is ahead of the model is left out by `resume`.
-        rows = [*_read_history(self.folder, before=steps), {"steps": steps, **logs}]
-        write_beside(self.folder / "history.json", lambda part: part.write_text(json.dumps(rows)))
-        write_beside(self.folder / "checkpoint.keras", self.model.save)
-
-
-def run_folder(name):
-    """Return the folder for a run's files: in `build/`, or where `MNIST_RUNS` says.
-
-    Args:
-        name: of the run.
-
-    Returns:
-        A `pathlib.Path`; it need not exist yet.
-    """
-    return Path(os.environ.get("MNIST_RUNS", data.ROOT / "build")) / name
-
-
-def resume(folder):
-    """Load what `Checkpoint` saved last.
-
-    Args:
-        folder: the one that `Checkpoint` was given.
-
-    Returns:
-        `(network, history)`: the compiled network with its optimizer's state, and a list with a
-        dict per finished epoch; `(None, [])` where nothing was saved.
-    """
-    path = Path(folder) / "checkpoint.keras"
-    if not path.is_file():
-        return None, []
-    network = keras.saving.load_model(path)
-    return network, _read_history(path.parent, before=int(network.optimizer.iterations) + 1)
-
-
-def write_beside(path, write):
-    """Write a file so that the good one on disk is replaced only by a complete one.
-
-    Args:
-        path: the file to make or replace.
-        write: called with a temporary path in the same folder; `model.save`, for example.
-    """
-    path = Path(path)
-    beside = path.with_name(f"{path.stem}.part{path.suffix}")
-    try:
-        write(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def train(images, labels, validation, epochs=3, seed=0):
-    """Train the network as notebook 03 does.
+def train(images, labels, validation, folder, epochs=3, seed=0):
+    """Train the network as notebook 03 does, or go on where a run was killed.
 
     Args:
         images: uint8 `(n, 28, 28)`.
         labels: uint8 `(n,)`.
         validation: `(images, labels)`, measured after each epoch.
+        folder: for `Checkpoint`.
         epochs: passes over the images; the one-cycle schedule spans them all.
         seed: of the weights, the shuffling and the transforms.
 
@@ -291,16 +246,21 @@ def train(images, labels, validation, epochs=3, seed=0):
     """
     keras.utils.set_random_seed(seed)
     dataset = make_dataset(images, labels, training=True, seed=seed)
-    network = model.build_model(dtype=model.training_dtype())
-    compile_model(network, steps=epochs * len(dataset))
-    history = network.fit(
+    network, past = resume(folder)
+    if network is None:
+        network = model.build_model(dtype=model.training_dtype())
+        compile_model(network, steps=epochs * len(dataset))
+    checkpoint = Checkpoint(folder)
+    network.fit(
         dataset,
         epochs=epochs,
+        initial_epoch=len(past),
         validation_data=make_dataset(*validation),
+        callbacks=[checkpoint],
         shuffle=False,  # the dataset does that
         verbose=2,
     )
-    return network, history.history
+    return network, checkpoint.history
 
 
 def make_shipped_model(seed=0, epochs=3):
@@ -309,9 +269,9 @@ def make_shipped_model(seed=0, epochs=3):
     if not data.is_mnist(labels):
         raise SystemExit("The shipped model is made from MNIST. Set MNIST_DIR to its folder.")
     (images, labels), validation = data.split_validation(images, labels)
-    start = time.monotonic()
-    network, history = train(images, labels, validation, epochs, seed)
-    seconds = time.monotonic() - start
+    folder = run_folder(f"shipped_seed_{seed}_epochs_{epochs}")
+    network, history = train(images, labels, validation, folder, epochs, seed)
+    seconds = sum(history.pop("seconds"))
     plain = model.plain_copy(network)
     probabilities = model.predict(plain, test_images).astype(np.float16)
     results = {
@@ -326,8 +286,9 @@ def make_shipped_model(seed=0, epochs=3):
         "machine": preflight.describe_machine(),
         "history": {name: [round(v, 5) for v in values] for name, values in history.items()},
     }
-    save_with_results(model.SHIPPED, plain, probabilities, results)
     draw_mistakes(model.SHIPPED.with_suffix(".png"), test_images, test_labels, probabilities)
+    save_with_results(model.SHIPPED, plain, probabilities, results)
+    shutil.rmtree(folder)  # or the next call would find nothing left to do
 
 
 def draw_mistakes(path, images, labels, probabilities):
@@ -344,15 +305,16 @@ def draw_mistakes(path, images, labels, probabilities):
     wrong = wrong[probabilities.max(axis=1)[wrong].argsort()[::-1]]
     titles = [f"{labels[i]}, read {predictions[i]}" for i in wrong]
     plots.use_style()
-    fig = plots.draw_digits(images[wrong], titles, columns=12, size=0.8)
+    fig = plots.draw_digits(images[wrong], titles, columns=10, size=0.72)
     write_beside(path, lambda part: fig.savefig(part, dpi=100))
 
 
 def save_with_results(path, network, probabilities, results):
-    """Write a trained network, and beside it its test probabilities and its results.
+    """Write a trained network, its test probabilities and results, and the digests of them.
 
     Args:
-        path: where the `.keras` file goes; `.npz` and `.json` get the same name.
+        path: where the `.keras` file goes; `.npz` and `.json` get the same name. A `.png` of that
+            name, drawn before, gets its digest too.
         network: a Keras model.
         probabilities: `(n, 10)` for the test images.
         results: a dict for the `.json`.
@@ -367,7 +329,24 @@ def save_with_results(path, network, probabilities, results):
         path.with_suffix(".json"),
         lambda part: part.write_text(text, encoding="utf-8", newline="\n"),
     )
+    files = (path.with_suffix(suffix) for suffix in (".json", ".keras", ".npz", ".png"))
+    record_digests(*(file for file in files if file.is_file()))
     print(f"{path.name}: validation {results['validation']}, test {results['test']}")
+
+
+def record_digests(*paths):
+    """Record the SHA-256 of files of one folder in its `SHA256SUMS`; other files' lines stay.
+
+    Args:
+        paths: of the files, complete and final.
+    """
+    folder = paths[0].parent
+    digests = model.read_digests(folder) | {path.name: model.digest(path) for path in paths}
+    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    write_beside(
+        folder / model.DIGESTS,
+        lambda part: part.write_text(text, encoding="utf-8", newline="\n"),
+    )
 
 
 def measure(probabilities, labels):
@@ -384,12 +363,8 @@ def measure(probabilities, labels):
     return {"n": len(labels), "errors": errors, "accuracy": round(1 - errors / len(labels), 5)}
 
 
-def _read_history(folder, before):
-    """Return the rows of history.json that were written before a number of training steps."""
-    path = Path(folder) / "history.json"
-    rows = json.loads(path.read_text()) if path.is_file() else []
-    return [row for row in rows if row["steps"] < before]
-
-
 if __name__ == "__main__":
-    make_shipped_model()
+    try:
+        make_shipped_model()
+    except (Stopped, CheckpointError) as reason:
+        raise SystemExit(f"{reason}") from None

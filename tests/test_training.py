@@ -1,5 +1,9 @@
 """The pipeline, the transforms, the schedule, and what is left of a run that was stopped."""
 
+import signal
+import threading
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -45,7 +49,7 @@ def dot(row, column):
 
 def test_dataset_scales_keeps_labels_with_images_and_shuffles_anew(digits):
     images, labels = digits
-    images[:] = labels[:, None, None] * 20
+    images[:] = labels[:, None, None] * 12
     plain = list(training.make_dataset(images, labels, batch_size=16))
     assert [len(y) for _, y in plain] == [16, 16, 8]
     assert plain[0][0].dtype == tf.float32 and plain[0][0].shape == (16, 28, 28, 1)
@@ -56,7 +60,7 @@ def test_dataset_scales_keeps_labels_with_images_and_shuffles_anew(digits):
         batches = list(shuffled)
         middle = np.concatenate([x[:, 14, 14, 0] for x, _ in batches])
         drawn = np.concatenate([y for _, y in batches])
-        np.testing.assert_allclose(middle, drawn * 20 / 255, atol=1e-5)
+        np.testing.assert_allclose(middle, drawn * 12 / 255, atol=1e-5)
         orders.append(drawn.tolist())
     assert sorted(orders[0]) == sorted(labels.tolist()) and orders[0] != orders[1]
 
@@ -101,38 +105,45 @@ def test_one_cycle_rises_peaks_after_a_fifth_and_ends_near_zero():
 def test_resume_goes_on_at_the_last_finished_epoch(tiny, digits, tmp_path):
     dataset = training.make_dataset(*digits, training=True, batch_size=8)
     assert training.resume(tmp_path) == (None, [])
-    first = tiny()
-    first.fit(
-        dataset, epochs=2, shuffle=False, callbacks=[training.Checkpoint(tmp_path)], verbose=0
-    )
+    first, checkpoint = tiny(), training.Checkpoint(tmp_path)
+    first.fit(dataset, epochs=2, shuffle=False, callbacks=[checkpoint], verbose=0)
     second, past = training.resume(tmp_path)
     assert len(past) == 2 and int(second.optimizer.iterations) == 10
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(first.optimizer.variables, second.optimizer.variables, strict=True):
         np.testing.assert_array_equal(a, b)
-    callbacks = [training.Checkpoint(tmp_path)]
-    second.fit(dataset, epochs=3, initial_epoch=2, shuffle=False, callbacks=callbacks, verbose=0)
-    assert [row["steps"] for row in training.resume(tmp_path)[1]] == [5, 10, 15]
-
-
-def test_history_ahead_of_the_model_is_left_out(tiny, digits, tmp_path):
-    dataset = training.make_dataset(*digits, batch_size=8)
-    network = tiny()
-    callback = training.Checkpoint(tmp_path)
-    network.fit(dataset, epochs=1, shuffle=False, callbacks=[callback], verbose=0)
-    before = (tmp_path / "checkpoint.keras").read_bytes()
-    network.fit(dataset, epochs=1, shuffle=False, callbacks=[callback], verbose=0)
-    (tmp_path / "checkpoint.keras").write_bytes(before)  # as if killed between the two files
-    assert [row["steps"] for row in training.resume(tmp_path)[1]] == [5]
+    second.fit(dataset, epochs=3, initial_epoch=2, shuffle=False, callbacks=[checkpoint], verbose=0)
+    assert list(checkpoint.history) == ["accuracy", "loss", "seconds"]
+    assert [len(values) for values in checkpoint.history.values()] == [3, 3, 3]
+    assert training.resume(tmp_path)[1][:2] == past
+    assert sum(checkpoint.history["seconds"]) > 0
 
 
 def test_new_run_in_the_same_folder_starts_its_history_anew(tiny, digits, tmp_path):
     dataset = training.make_dataset(*digits, batch_size=8)
     for _ in range(2):
-        callbacks = [training.Checkpoint(tmp_path)]
-        tiny().fit(dataset, epochs=2, shuffle=False, callbacks=callbacks, verbose=0)
-    assert [row["steps"] for row in training.resume(tmp_path)[1]] == [5, 10]
+        checkpoint = training.Checkpoint(tmp_path)
+        tiny().fit(dataset, epochs=2, shuffle=False, callbacks=[checkpoint], verbose=0)
+    assert len(checkpoint.history["loss"]) == 2
+
+
+def test_train_goes_on_where_it_was_stopped(digits, tmp_path, monkeypatch):
+    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    monkeypatch.setattr(training.model, "build_model", lambda dtype: keras.Sequential(layers))
+
+    def stop_after_the_first_epoch():
+        while len(list(tmp_path.glob("epoch_*.json"))) < 2:
+            time.sleep(0.001)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=stop_after_the_first_epoch, daemon=True).start()
+    with pytest.raises(training.Stopped, match=r"Stopped in epoch \d+ of 300"):
+        training.train(*digits, digits, tmp_path, epochs=300)
+    _, past = training.resume(tmp_path)
+    assert 1 <= len(past) < 300
+    network, history = training.train(*digits, digits, tmp_path, epochs=len(past) + 1)
+    assert len(history["val_loss"]) == len(past) + 1 == int(network.optimizer.iterations)
 
 
 def test_failed_write_leaves_the_good_file_and_no_rest(tmp_path):

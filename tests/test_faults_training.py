@@ -1,0 +1,865 @@
+"""Runs that are killed, stopped, or go wrong, and disks that are full or damage what they hold."""
+
+import contextlib
+import json
+import os
+import queue
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import keras
+import nbformat
+import numpy as np
+import pytest
+from jupyter_client import KernelManager
+
+from helpers import runs, training
+
+ROOT = Path(__file__).resolve().parents[1]
+BATCHES = 3  # in an epoch of the runs below
+
+
+class Call(keras.callbacks.Callback):
+    """Call functions at moments of `fit`: `{(epoch, place): function}`; the place is a batch,
+    "validation", or "end" (of the epoch, before it is saved)."""
+
+    def __init__(self, moments):
+        super().__init__()
+        self.moments = moments
+
+    def call(self, place):
+        self.moments.get((self.epoch, place), int)()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.call(batch)
+
+    def on_test_begin(self, logs=None):
+        self.call("validation")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.call("end")
+
+
+def make_network(optimizer="adam", units=20, activation="relu", layers=1):
+    """Make a small compiled network; eager, since tracing would take longer than the run."""
+    network = keras.Sequential(
+        [
+            keras.Input((64,)),
+            *(keras.layers.Dense(units, activation) for _ in range(layers)),
+            keras.layers.Dense(10, "softmax"),
+        ]
+    )
+    loss = "sparse_categorical_crossentropy"
+    network.compile(optimizer, loss, metrics=["accuracy"], run_eagerly=True)
+    return network
+
+
+@pytest.fixture
+def digits():
+    return make_digits()
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    """Return a folder with a run of two epochs."""
+    folder = tmp_path_factory.mktemp("finished")
+    fit(make_network(), make_digits(), folder, epochs=2)
+    return folder
+
+
+def make_digits():
+    """Return 96 rows of 64 numbers from 0 to 1 that tell their labels: three batches of 32."""
+    labels = np.arange(96) % 10
+    images = np.random.default_rng(0).random((96, 64), dtype="float32") / 2
+    images[np.arange(96), labels] += 0.5
+    return images, labels
+
+
+def fit(network, digits, folder, epochs=3, moments=None, callbacks=None, **options):
+    """Train, saving in a folder; return the Checkpoint."""
+    checkpoint = runs.Checkpoint(folder)
+    images, labels = digits
+    options = {"validation_data": (images[:32], labels[:32]), **options}
+    callbacks = [Call(moments or {}), *(callbacks or [checkpoint])]
+    network.fit(
+        images, labels, batch_size=32, epochs=epochs, shuffle=False, callbacks=callbacks,
+        verbose=0, **options,
+    )  # fmt: skip
+    return checkpoint
+
+
+def same(network, other):
+    """Tell whether two networks have the same weights and the same optimizer's state."""
+    ours, theirs = (
+        [*n.get_weights(), *(v.numpy() for v in n.optimizer.variables)] for n in (network, other)
+    )
+    return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def press():
+    """Press the stop button."""
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture(autouse=True)
+def sigint_is_given_back():
+    """Check after each test that SIGINT has the handler that it had before."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+# Killed, torn (11) -----------------------------------------------------------------------------
+
+# TensorFlow is loaded once; each life of the run is a fork of this process. What it trains is
+# small and what it saves is large, so that saves take a good part of the time.
+NURSERY = """
+import os, sys
+from helpers import runs
+import keras, numpy as np
+
+class Report(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        print("batch", flush=True)
+    def on_epoch_end(self, epoch, logs=None):
+        print("saved", epoch + 1, flush=True)
+
+def live(folder, epochs):
+    random = np.random.default_rng(0)
+    images, labels = random.random((48, 64), dtype="float32"), random.integers(0, 10, 48)
+    network, past = runs.resume(folder)
+    if network is None:
+        network = keras.Sequential([
+            keras.Input((64,)), keras.layers.Dense(20_000), keras.layers.Dense(10, "softmax")])
+        network.compile(keras.optimizers.SGD(0.02), "sparse_categorical_crossentropy",
+                        metrics=["accuracy"], run_eagerly=True)
+    network.fit(images, labels, batch_size=16, epochs=epochs, initial_epoch=len(past),
+                validation_data=(images[:16], labels[:16]), verbose=0,
+                callbacks=[runs.Checkpoint(folder), Report()])
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        live(sys.argv[1], int(sys.argv[2]))
+        os._exit(0)
+    print("born", child, flush=True)
+    os.waitpid(child, 0)
+    print("gone", flush=True)
+"""
+
+
+class Nursery:
+    """A process whose forks train in a folder, and what it says."""
+
+    def __init__(self, folder, epochs):
+        self.folder, self.lines = folder, queue.Queue()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", NURSERY, folder, str(epochs)],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, bufsize=1,
+        )  # fmt: skip
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.put(line.split())
+
+    def half_written(self):
+        """Return the files that are being written, or were when their writer was killed."""
+        found = set()
+        for path in self.folder.glob("*.part.*"):
+            with contextlib.suppress(FileNotFoundError):
+                found.add((path.name, path.stat().st_mtime_ns))
+        return found
+
+    def live(self, moment, delay):
+        """Let the run live until some seconds after a moment, a number of batches or "save".
+
+        Returns:
+            The epochs that it said were saved, and whether it was killed in the middle of a save.
+        """
+        old, batches, saved, alive = self.half_written(), 0, 0, True
+        self.process.stdin.write("live\n")
+        _, child = self.lines.get(timeout=120)
+        while True:
+            if alive and (self.half_written() - old if moment == "save" else batches == moment):
+                time.sleep(delay)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGKILL)
+                alive = False
+            with contextlib.suppress(queue.Empty):
+                said = self.lines.get(timeout=0.002)
+                if said == ["gone"]:
+                    return saved, bool(self.half_written() - old)
+                batches += said == ["batch"]
+                saved = int(said[1]) if said[0] == "saved" else saved
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def nursery(tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("forks a process that has TensorFlow loaded, which only Linux takes well")
+    nursery = Nursery(tmp_path / "run", epochs=30)
+    yield nursery
+    nursery.end()
+
+
+@pytest.mark.fault(
+    11,
+    "the training process is killed",
+    provoked="SIGKILL at twenty random moments, in mid-epoch and while a state is written",
+    outcome="each time it goes on after the last epoch that was saved, and the best network loads; "
+    "in the end no epoch is missing and none is there twice",
+)
+def test_killed_run_goes_on_after_the_last_saved_epoch(nursery, capsys):
+    chance, known, hits = random.Random(11), 0, {True: 0, False: 0}
+    moments = ["save"] * 10 + [chance.randint(1, 2 * BATCHES) for _ in range(10)]
+    chance.shuffle(moments)
+    for moment in [*moments, None]:
+        saved, in_save = nursery.live(moment, chance.uniform(0, 0.03))
+        hits[in_save] += moment is not None
+        states = runs._read_states(nursery.folder)
+        rows = states[0]["rows"] if states else []
+        assert len(rows) >= max(saved, known)
+        assert all(state["steps"] == BATCHES * len(state["rows"]) for state in states)
+        if rows:
+            best, past = runs.resume(nursery.folder, best=True)
+            assert past[-1]["val_accuracy"] == max(row["val_accuracy"] for row in rows)
+            assert int(best.optimizer.iterations) == BATCHES * len(past)
+        known = len(rows)
+    assert known == 30
+    assert min(hits.values()) >= 4, hits
+    assert nursery.half_written() == set()
+    assert capsys.readouterr().out == ""  # a killed writer leaves nothing that reads as damaged
+
+
+def flip(path, position, bit):
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1 << bit
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "state cut short": (".keras", lambda path: os.truncate(path, path.stat().st_size // 2)),
+    "state empty": (".keras", lambda path: path.write_bytes(b"")),
+    "state gone": (".keras", Path.unlink),
+    "a bit flipped": (".keras", lambda path: flip(path, path.stat().st_size // 3, 4)),
+    "record cut short": (".json", lambda path: os.truncate(path, path.stat().st_size // 2)),
+    "record empty": (".json", lambda path: path.write_bytes(b"")),
+    "record of nothing": (".json", lambda path: path.write_text("null")),
+    "record of a list": (".json", lambda path: path.write_text("[1]")),
+    "record without a seal": (".json", lambda path: path.write_text('{"rows": []}')),
+    "record not text": (".json", lambda path: path.write_bytes(b"\xff\xfe\x00")),
+}
+
+
+@pytest.mark.fault(
+    11,
+    "a saved state is torn",
+    provoked="the newest one cut short, emptied, deleted, a bit flipped, its record no JSON",
+    outcome="a line names it, and the run goes on from the state before",
+)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_torn_state_falls_back_to_the_one_before(damage, finished_run, tmp_path, capsys):
+    shutil.copytree(finished_run, tmp_path / "run")
+    suffix, spoil = DAMAGES[damage]
+    spoil(tmp_path / "run" / f"epoch_2{suffix}")
+    network, past = runs.resume(tmp_path / "run")
+    assert capsys.readouterr().out == "run/epoch_2 is damaged and is left out.\n"
+    assert len(past) == 1 and int(network.optimizer.iterations) == BATCHES
+
+
+@pytest.mark.fault(
+    11,
+    "a saved state is torn",
+    provoked="the newest one cut short, and the cell that trains run again",
+    outcome="the epoch is done again, and the torn file replaced",
+)
+def test_run_goes_on_after_a_torn_state(digits, tmp_path, capsys):
+    network = make_network()
+    fit(network, digits, tmp_path, epochs=2)
+    DAMAGES["state cut short"][1](tmp_path / "epoch_2.keras")
+    resumed, past = runs.resume(tmp_path, network)
+    assert resumed is network and len(past) == 1
+    assert int(network.optimizer.iterations) == BATCHES
+    assert "epoch_2 is damaged" in capsys.readouterr().out
+    checkpoint = fit(network, digits, tmp_path, initial_epoch=1)
+    assert [len(values) for values in checkpoint.history.values()] == [3] * 5
+    assert len(runs.resume(tmp_path)[1]) == 3 and capsys.readouterr().out == ""
+
+
+@pytest.mark.fault(
+    11,
+    "a bit of a saved state flips on the disk",
+    provoked="one random bit of each byte of the record, and of 500 bytes of the network's file",
+    outcome="never taken for whole, unless it still says the same",
+)
+def test_every_flipped_bit_is_seen(digits, tmp_path):
+    fit(make_network(), digits, tmp_path, epochs=1)
+    whole = runs._read_states(tmp_path)
+    shutil.copytree(tmp_path, tmp_path / "good")
+    chance, undetected = random.Random(0), 0
+    for suffix, number in ((".json", None), (".keras", 500)):
+        path, good = tmp_path / f"epoch_1{suffix}", tmp_path / "good" / f"epoch_1{suffix}"
+        size = path.stat().st_size
+        for position in range(size) if number is None else chance.sample(range(size), number):
+            flip(path, position, chance.randrange(8))
+            found = runs._read_states(tmp_path, quiet=True)
+            # The seventeenth digit of a number may change, and the number be the same.
+            assert found in (whole, whole[1:]), (suffix, position)
+            undetected += found == whole
+            shutil.copyfile(good, path)
+    assert undetected < 10
+
+
+def test_nothing_whole_left_begins_anew_or_goes_on_in_memory(digits, tmp_path, capsys):
+    network = make_network()
+    fit(network, digits, tmp_path, epochs=1)
+    for path in tmp_path.glob("*.json"):
+        path.write_bytes(b"")
+    assert runs.resume(tmp_path) == (None, [])
+    assert capsys.readouterr().out.count("is damaged and is left out.\n") == 2
+    weights = network.get_weights()
+    assert runs.resume(tmp_path, network) == (network, [])
+    assert "Nothing of this run is saved in" in capsys.readouterr().out
+    assert all(map(np.array_equal, weights, network.get_weights()))
+
+
+# The disk is full (12) -------------------------------------------------------------------------
+
+
+class SmallDisk:
+    """A file system of one megabyte."""
+
+    def __init__(self, folder):
+        self.folder, self.ballast = folder, folder / "ballast"
+        command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("no file system can be mounted here; the test with a limit does the same")
+
+    def fill(self):
+        with contextlib.suppress(OSError), self.ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"0" * 4096)
+
+    def free(self):
+        self.ballast.unlink()
+
+    def end(self):
+        subprocess.run(["umount", self.folder], check=True)
+
+
+class LimitedDisk:
+    """A folder of which the system refuses files above four kilobytes, once it is "full"."""
+
+    def __init__(self, folder):
+        self.resource = pytest.importorskip("resource", reason="Windows has no such limit")
+        self.folder, self.limits = folder, self.resource.getrlimit(self.resource.RLIMIT_FSIZE)
+
+    def fill(self):
+        self.resource.setrlimit(self.resource.RLIMIT_FSIZE, (4096, self.limits[1]))
+
+    def free(self):
+        self.resource.setrlimit(self.resource.RLIMIT_FSIZE, self.limits)
+
+    end = free
+
+
+@pytest.fixture(params=[SmallDisk, LimitedDisk])
+def disk(request, tmp_path):
+    disk = request.param(tmp_path)
+    yield disk
+    disk.end()
+
+
+@pytest.mark.fault(
+    12,
+    "the disk is full while a state is saved",
+    provoked="a file system of 1 MB filled up in the second epoch, freed in the third; a limit on "
+    "the size of files",
+    outcome="a line says so, the state before still loads, the run goes on, the third is saved",
+)
+def test_full_disk_keeps_the_last_state_and_the_run(disk, digits, tmp_path, capsys):
+    folder, found = tmp_path / "run", []
+    moments = {
+        (1, "end"): disk.fill,
+        (2, 0): lambda: found.append(runs.resume(folder)),
+        (2, "end"): disk.free,
+    }
+    network = make_network()
+    checkpoint = fit(network, digits, folder, moments=moments)
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and "After epoch 2, nothing could be saved in" in said
+    assert "No space left on device" in said or "File too large" in said
+    (before, past), *_ = found
+    assert len(past) == 1 and int(before.optimizer.iterations) == BATCHES
+    assert len(checkpoint.history["loss"]) == 3
+    after, past = runs.resume(folder)
+    assert len(past) == 3 and same(after, network)
+    assert not list(folder.glob("*.part.*"))
+
+
+@pytest.mark.fault(
+    12,
+    "the disk is full from the first epoch on",
+    provoked="the same, before the start of a second run in the folder of a finished one",
+    outcome="the whole run is done in memory, and what the first run saved is still there",
+)
+def test_disk_that_stays_full_keeps_the_run_before(disk, digits, tmp_path, capsys):
+    first = make_network()
+    fit(first, digits, tmp_path / "run", epochs=1)
+    disk.fill()
+    second = make_network()
+    checkpoint = fit(second, digits, tmp_path / "run", epochs=2)
+    with pytest.raises(runs.Stopped, match="Nothing of it is saved; to begin anew, build and"):
+        fit(make_network(), digits, tmp_path / "run", moments={(0, 1): press})
+    disk.free()
+    assert capsys.readouterr().out.count("nothing could be saved") == 3 + 1
+    assert len(checkpoint.history["loss"]) == 2
+    saved, past = runs.resume(tmp_path / "run")
+    assert len(past) == 1 and same(saved, first)
+
+
+def test_file_where_the_folder_should_be_does_not_end_the_run(digits, tmp_path, capsys):
+    (tmp_path / "run").write_text("in the way")
+    checkpoint = fit(make_network(), digits, tmp_path / "run", epochs=1)
+    assert capsys.readouterr().out.count(": File exists. What was saved") == 2
+    assert len(checkpoint.history["loss"]) == 1
+
+
+# The loss is not a number (13) -----------------------------------------------------------------
+
+
+def spoil_images(network, digits):
+    """Put a NaN into the second batch."""
+    digits[0][40] = np.nan
+    return {}
+
+
+def raise_the_learning_rate(network, digits):
+    """Multiply the learning rate after the second of three epochs."""
+    return {(1, "end"): lambda: network.optimizer.learning_rate.assign(1e30)}
+
+
+@pytest.mark.fault(
+    13,
+    "the loss becomes infinite or not a number",
+    provoked="a NaN in an image; a learning rate of 1e30 from the third epoch on",
+    outcome="stops at that batch, names two causes, and gives the network its best finite weights",
+)
+@pytest.mark.parametrize(
+    ("cause", "epoch", "finished"), [(spoil_images, 1, 0), (raise_the_learning_rate, 3, 2)]
+)
+def test_loss_that_is_not_a_number_stops_the_run(cause, epoch, finished, digits, tmp_path):
+    network = make_network("sgd")
+    start = network.get_weights()
+    moments = cause(network, digits)
+    options = {"validation_data": (digits[0][:32], digits[1][:32]), "moments": moments}
+    with pytest.raises(runs.Stopped) as stopped:
+        fit(network, digits, tmp_path, **options)
+    first, second = str(stopped.value).splitlines()
+    assert f"infinite or not a number in epoch {epoch} of 3." in first
+    assert "learning rate" in first and "[0, 1]" in first
+    assert len(runs.resume(tmp_path)[1]) == finished
+    best, past = runs.resume(tmp_path, best=True)
+    kept = f"after epoch {len(past)}, the best one" if finished else "at the start"
+    assert f"The network is again as it was {kept}, saved in {place(tmp_path)}." in second
+    assert same(network, best) and all(np.isfinite(w).all() for w in network.get_weights())
+    assert finished or all(map(np.array_equal, start, network.get_weights()))
+    # Mended, the same call works.
+    fit(make_network("sgd"), (np.nan_to_num(digits[0]), digits[1]), tmp_path)
+    assert len(runs.resume(tmp_path)[1]) == 3
+
+
+@pytest.mark.fault(
+    13,
+    "the last step of an epoch breaks the weights, which no loss shows yet",
+    provoked="an infinite learning rate and one batch an epoch, without validation images",
+    outcome="the epoch is not saved, and the weights before it are put back",
+)
+def test_broken_weights_are_never_saved_as_an_epoch(digits, tmp_path):
+    network = make_network(keras.optimizers.SGD(float("inf")))
+    start = network.get_weights()
+    with pytest.raises(runs.Stopped, match="in epoch 1 of 3"):
+        fit(network, (digits[0][:32], digits[1][:32]), tmp_path, validation_data=None)
+    assert all(map(np.array_equal, start, network.get_weights()))
+    assert runs.resume(tmp_path)[1] == []
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Stand in for the notebook: collect what is displayed and updated."""
+    contents = []
+
+    class Handle:
+        def __init__(self, content):
+            contents.append(content)
+
+        def update(self, content, **_):
+            contents.append(content)
+
+    monkeypatch.setattr(training, "display", lambda content, **_: Handle(content))
+    return contents
+
+
+@pytest.mark.fault(
+    13,
+    "only the loss on the validation images is not a number",
+    provoked="a NaN in a validation image; with the live curves, with and without Checkpoint",
+    outcome="stops after that epoch, does not save it, and the curves stay as they were",
+)
+@pytest.mark.parametrize("saving", [True, False])
+def test_validation_loss_that_is_not_a_number(saving, shown, digits, tmp_path):
+    validation = digits[0][:32].copy()
+    validation[3] = np.nan
+    callbacks = [training.LiveCurves(every=2), *([runs.Checkpoint(tmp_path)] if saving else [])]
+    kept = "as it was at the start" if saving else "Mend that, then build and compile"
+    with pytest.raises(runs.Stopped, match=kept):
+        fit(
+            make_network(), digits, tmp_path, callbacks=callbacks,
+            validation_data=(validation, digits[1][:32]),
+        )  # fmt: skip
+    axes = next(content for content in shown if hasattr(content, "axes")).axes
+    assert len(axes[0].lines[0].get_xdata()) == 1  # the running mean, at the second batch
+    assert all(len(line.get_xdata()) == 0 for line in axes[0].lines[1:])
+
+
+# The best, and what must not go on (14) --------------------------------------------------------
+
+
+@pytest.mark.fault(
+    14,
+    "a resumed run gets worse",
+    provoked="eight good epochs, then four more with wrong labels",
+    outcome="the best network is still that of its epoch; the last two are kept beside it",
+)
+def test_worse_epochs_never_replace_the_best(digits, tmp_path):
+    images, labels = digits
+    fit(make_network(keras.optimizers.Adam(0.03)), digits, tmp_path, epochs=8)
+    good, past = runs.resume(tmp_path, best=True)
+    number, score = len(past), past[-1]["val_accuracy"]
+    network, past = runs.resume(tmp_path)
+    network.optimizer.learning_rate.assign(0.2)
+    options = {"initial_epoch": len(past), "validation_data": (images[:32], labels[:32])}
+    checkpoint = fit(network, (images, (labels + 5) % 10), tmp_path, epochs=12, **options)
+    assert score > 0.8 > max(checkpoint.history["val_accuracy"][8:])
+    best, past = runs.resume(tmp_path, best=True)
+    assert len(past) == number and same(best, good)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        f"epoch_{n}.{suffix}" for n in (number, 11, 12) for suffix in ("json", "keras")
+    )
+
+
+OTHERS = {
+    "more units": ({"units": 21}, "layer 1 has units 20 there, 21 here"),
+    "other activation": ({"activation": "tanh"}, "layer 1 has activation relu there, tanh here"),
+    "another layer more": ({"layers": 2}, "layer 2 has units 10 there, 20 here"),
+    "no such layer": ({"layers": 0}, "layer 1 has units 20 there, 10 here"),
+    "other optimizer": ({"optimizer": "sgd"}, "the optimizer has class Adam there, SGD here"),
+}
+
+
+@pytest.mark.fault(
+    14,
+    "the saved network has another architecture",
+    provoked="another number of units or layers, another activation or optimizer",
+    outcome="refused with the first difference; what was saved stays as it is",
+)
+@pytest.mark.parametrize("other", OTHERS)
+def test_other_architecture_is_refused(other, digits, tmp_path):
+    fit(make_network(), digits, tmp_path, epochs=1)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    options, difference = OTHERS[other]
+    network = make_network(**options)
+    network.fit(*digits, verbose=0)
+    weights = network.get_weights()
+    with pytest.raises(runs.CheckpointError) as refused:
+        runs.resume(tmp_path, network)
+    first, second = str(refused.value).splitlines()
+    assert first == f"{tmp_path.name}/epoch_1.keras holds another network: {difference}."
+    assert second.startswith("Use another folder, or begin anew")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert all(map(np.array_equal, weights, network.get_weights()))
+
+
+@pytest.mark.fault(
+    14,
+    "another version of Keras has saved the state",
+    provoked="the version that is recorded changed to 3.12.0",
+    outcome="refused with both versions; a new run in the same folder begins",
+)
+def test_other_keras_version_is_refused(digits, tmp_path):
+    network = make_network()
+    fit(network, digits, tmp_path, epochs=1)
+    for path in tmp_path.glob("*.json"):
+        state = {**json.loads(path.read_text()), "keras": "3.12.0"}
+        state["seal"] = runs._seal(path.with_suffix(".keras"), state)
+        path.write_text(json.dumps(state))
+    for given in ({}, {"network": network}, {"best": True}):
+        with pytest.raises(runs.CheckpointError) as refused:
+            runs.resume(tmp_path, **given)
+        versions = f"was saved by Keras 3.12.0; this is Keras {keras.__version__}."
+        assert f"epoch_1.keras {versions}\nUse another folder" in str(refused.value)
+    fresh, past = runs.resume(tmp_path, make_network())
+    fit(fresh, digits, tmp_path, epochs=1)
+    assert past == [] and len(runs.resume(tmp_path)[1]) == 1
+
+
+# The stop button (15) --------------------------------------------------------------------------
+
+STOPS = {
+    "first epoch": ((0, 1), "Stopped in epoch 1 of 3. No epoch is saved", 0),
+    "second epoch": ((1, 0), "Stopped in epoch 2 of 3. 1 epoch is saved", 1),
+    "last batch": ((1, BATCHES - 1), "Stopped in epoch 2 of 3. 1 epoch is saved", 1),
+    "validation": ((1, "validation"), "Stopped in epoch 2 of 3. 2 epochs are saved", 2),
+    "while it saves": ((1, "end"), "Stopped in epoch 2 of 3. 2 epochs are saved", 2),
+    "too late": ((2, "validation"), "Stopped in epoch 3 of 3. 3 epochs are saved", 3),
+}
+
+
+@pytest.mark.fault(
+    15,
+    "the stop button (or Ctrl-C) during fit",
+    provoked="SIGINT in the first, second and last epoch, in a batch, in validation, in a save",
+    outcome="one line says where it stopped and what is saved; the same call again does the rest",
+)
+@pytest.mark.parametrize("stop", STOPS)
+def test_stopped_run_goes_on_when_run_again(stop, digits, tmp_path, capsys):
+    moment, line, finished = STOPS[stop]
+    network = make_network()
+    with pytest.raises(runs.Stopped) as stopped:
+        fit(network, digits, tmp_path, moments={moment: press})
+    assert str(stopped.value) == f"{line} in {place(tmp_path)}; run this cell again to go on."
+    assert stopped.value._render_traceback_() == [str(stopped.value)]
+    saved, _ = runs.resume(tmp_path)
+    resumed, past = runs.resume(tmp_path, network)
+    assert resumed is network and same(network, saved) and len(past) == finished
+    checkpoint = fit(network, digits, tmp_path, initial_epoch=len(past))
+    assert [len(values) for values in checkpoint.history.values()] == [3] * 5
+    assert int(network.optimizer.iterations) == 3 * BATCHES
+    assert ("All 3 epochs are finished already." in capsys.readouterr().out) == (finished == 3)
+
+
+def place(folder):
+    """Return the end of a path, as messages give it."""
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def test_compiled_again_begins_a_new_run(digits, tmp_path):
+    fit(make_network(), digits, tmp_path, epochs=2)
+    fresh = make_network()
+    assert runs.resume(tmp_path, fresh) == (fresh, [])
+    with pytest.raises(runs.Stopped, match="No epoch is saved"):
+        fit(fresh, digits, tmp_path, moments={(0, 1): press})
+    assert (tmp_path / "epoch_2.keras").is_file()  # of the run before, until an epoch is finished
+    again, past = runs.resume(tmp_path, fresh)
+    assert again is fresh and past == [] and int(fresh.optimizer.iterations) == 0
+    fit(fresh, digits, tmp_path, epochs=1)
+    assert sorted(path.name for path in tmp_path.glob("*.keras")) == [
+        "epoch_0.keras",
+        "epoch_1.keras",
+    ]
+
+
+def test_state_of_another_run_is_not_taken_for_the_past(digits, tmp_path, capsys):
+    fit(make_network(), digits, tmp_path, epochs=2)
+    network = make_network()
+    network.fit(*digits, batch_size=32, verbose=0)  # three steps, and six were saved
+    (tmp_path / "epoch_1.json").unlink()
+    assert runs.resume(tmp_path, network) == (network, [])
+    assert "Nothing of this run is saved" in capsys.readouterr().out
+
+
+@pytest.mark.fault(
+    15,
+    "the stop button with the live curves alone",
+    provoked="SIGINT in a run without Checkpoint",
+    outcome="one line, with what is lost and how to begin anew; the curves so far are shown",
+)
+def test_stop_without_a_checkpoint(shown, digits, tmp_path):
+    with pytest.raises(runs.Stopped) as stopped:
+        fit(
+            make_network(), digits, tmp_path, moments={(1, 1): press},
+            callbacks=[training.LiveCurves(every=2)],
+        )  # fmt: skip
+    assert str(stopped.value) == (
+        "Stopped in epoch 2 of 3. Nothing of it is saved; to begin anew, build and compile the "
+        "network again."
+    )
+    axes = next(content for content in shown if hasattr(content, "axes")).axes
+    assert [len(line.get_xdata()) for line in axes[0].lines] == [1, 1, 1, 1]
+
+
+def test_checkpoint_answers_whatever_the_order_of_callbacks(shown, digits, tmp_path):
+    for number, moment in enumerate([(1, 0), (1, "validation")]):
+        folder = tmp_path / f"{number}"
+        callbacks = [runs.Checkpoint(folder), training.LiveCurves()]
+        with pytest.raises(runs.Stopped, match=f"saved in {place(folder)}"):
+            fit(make_network(), digits, folder, moments={moment: press}, callbacks=callbacks)
+
+
+@pytest.mark.fault(
+    15,
+    "the stop button pressed twice",
+    provoked="two SIGINTs in the same batch",
+    outcome="the second one interrupts at once; what was saved is still there",
+)
+def test_second_press_interrupts_at_once(digits, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_network(), digits, tmp_path, moments={(1, 0): lambda: (press(), press())})
+    assert len(runs.resume(tmp_path)[1]) == 1
+
+
+def test_stop_after_another_error_is_an_ordinary_interrupt(digits, tmp_path):
+    def fail():
+        raise LookupError("something else")
+
+    with pytest.raises(LookupError):
+        fit(make_network(), digits, tmp_path, moments={(0, 1): fail})
+    with pytest.raises(KeyboardInterrupt):
+        press()
+
+
+def test_run_in_another_thread_leaves_sigint_alone(digits, tmp_path):
+    thread = threading.Thread(target=fit, args=(make_network(), digits, tmp_path, 1))
+    thread.start()
+    thread.join()
+    assert len(runs.resume(tmp_path)[1]) == 1
+
+
+# In a real kernel: the cell of notebook 03 that trains, on stand-ins of what it needs. An epoch
+# takes some seconds, so that there is time to press.
+STAND_INS = """
+import sys, time
+sys.path.insert(0, {root!r})
+from helpers import preflight
+preflight.setup()
+preflight.load_tensorflow()
+import keras, numpy as np, tensorflow as tf
+from helpers import model, training
+
+def wait_and_yield(batches, seconds):
+    for number in range(batches):
+        time.sleep(seconds)
+        yield np.full((10, 4), number / batches, "float32"), np.arange(10)
+
+def make_slow_dataset(batches, seconds):
+    shapes = tf.TensorSpec((10, 4)), tf.TensorSpec((10,), tf.int64)
+    dataset = tf.data.Dataset.from_generator(
+        lambda: wait_and_yield(batches, seconds), output_signature=shapes)
+    return dataset.apply(tf.data.experimental.assert_cardinality(batches))
+
+train_data, validation_data = make_slow_dataset(60, 0.03), make_slow_dataset(2, 0)
+real, epochs = False, 3
+"""
+COMPILE = """
+network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(10, "softmax")])
+training.compile_model(network, steps=180)
+"""
+
+
+class Kernel:
+    """A real kernel, and what it says to each cell."""
+
+    def __init__(self, **environment):
+        self.manager = KernelManager(kernel_name="python3")
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+        self.manager.start_kernel(env=environment, cwd=ROOT / "notebooks")
+        self.client = self.manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=120)
+
+    def run(self, *sources, stop_at=None):
+        """Run cells at once; press the stop button when a text is shown.
+
+        Returns:
+            For each cell its status, and its outputs as `(type, content)`.
+        """
+        ids = [self.client.execute(source) for source in sources]
+        outputs = {message_id: [] for message_id in ids}
+        done = 0
+        while done < len(ids):
+            message = self.client.get_iopub_msg(timeout=120)
+            kind, content = message["header"]["msg_type"], message["content"]
+            if message["parent_header"].get("msg_id") not in outputs:
+                continue
+            done += kind == "status" and content["execution_state"] == "idle"
+            outputs[message["parent_header"]["msg_id"]].append((kind, content))
+            if stop_at and stop_at in str(content):
+                self.manager.interrupt_kernel()
+                stop_at = None
+        statuses = {}
+        while not outputs.keys() <= statuses.keys():
+            message = self.client.get_shell_msg(timeout=60)
+            statuses[message["parent_header"]["msg_id"]] = message["content"].get("status")
+        return [(statuses[message_id], outputs[message_id]) for message_id in ids]
+
+    def end(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(tmp_path):
+    kernel = Kernel(MNIST_RUNS=str(tmp_path))
+    yield kernel
+    kernel.end()
+
+
+def printed(outputs):
+    return "".join(content["text"] for kind, content in outputs if kind == "stream")
+
+
+@pytest.mark.fault(
+    15,
+    "the stop button in a notebook, in the cell that trains",
+    provoked="a real kernel is interrupted in the second of three epochs",
+    outcome="one line instead of a traceback, the curves so far are shown, waiting cells do not "
+    "run; the cell run again does the rest, and once more shows the same history",
+)
+def test_stop_button_in_a_real_kernel(kernel):
+    notebook = nbformat.read(ROOT / "notebooks" / "03_train_the_network.ipynb", as_version=4)
+    cell = next(c.source for c in notebook.cells if "training.Checkpoint(folder)" in c.source)
+    ((status, outputs),) = kernel.run(STAND_INS.format(root=str(ROOT)))
+    assert status == "ok", outputs
+    kernel.run(COMPILE)
+    (status, outputs), (waiting, _) = kernel.run(cell, "print(1)", stop_at="epoch 2 of 3")
+    assert (status, waiting) == ("error", "aborted")
+    error = next(content for kind, content in outputs if kind == "error")
+    assert error["ename"] == "Stopped" and len(error["traceback"]) == 1
+    assert error["traceback"] == [error["evalue"]]
+    line = r"Stopped in epoch 2 of 3\. 1 epoch is saved in \S+/training_sample; run this cell again"
+    assert re.fullmatch(rf"{line} to go on\.", error["evalue"])
+    pictures = [c for _, c in outputs if "image/png" in c.get("data", {})]
+    assert len(pictures) >= 3  # the first one, and updates in both epochs
+    ((status, outputs),) = kernel.run(cell)
+    assert status == "ok" and "3 epochs in" in printed(outputs)
+    assert "epoch 2 of 3, 60 of 180" in str(outputs) and "epoch 1 of 3" not in str(outputs)
+    kernel.run("first = history")
+    ((status, outputs),) = kernel.run(cell)
+    assert status == "ok" and "All 3 epochs are finished already. To train" in printed(outputs)
+    check = "print(history == first, [len(v) for v in history.values()])"
+    assert printed(kernel.run(check)[0][1]) == "True [3, 3, 3, 3, 3]\n"
+    (_, (status, outputs)) = kernel.run(COMPILE, cell, stop_at="epoch 1 of 3, 20")
+    assert "Stopped in epoch 1 of 3. No epoch is saved" in str(outputs)
