@@ -1,5 +1,7 @@
 # `make help` lists what there is. Nothing is needed beforehand but make and Python.
 PYTHON ?= python3
+# JupyterLab's own options, for example: make lab LAB_OPTIONS=--port=8889
+LAB_OPTIONS ?=
 # Two processes, a file each at a time, so that a notebook stays in one.
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
 
@@ -12,14 +14,16 @@ VERSION = $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:
 OTHER_PYTHON = mnist-CNN needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $(or $(VERSION),not there). \
   Install one (then: make $(MAKECMDGOALS) PYTHON=python3.12)
 
-.PHONY: help lab run test notebooks
+.PHONY: help lab run test notebooks offline-pack
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1	/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1	/' | expand -t 18
 
 lab: $(READY) ## open JupyterLab on the first notebook
-	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. notebooks/00_start_here.ipynb
+# binder/overrides.json keeps JupyterLab from asking about its news, here as on Binder.
+	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.app_settings_dir=binder \
+	  $(LAB_OPTIONS) notebooks/00_start_here.ipynb
 
 run: $(READY) ## execute the whole series and write it as pages to build/html
 	@$(BIN)/python notebooks/execute.py
@@ -29,6 +33,9 @@ test: $(TESTS_READY) ## run the tests, notebooks included
 
 notebooks: $(READY) ## execute and clean the committed notebooks (needs real MNIST)
 	@$(BIN)/python notebooks/execute.py --save
+
+offline-pack: $(READY) ## make build/offline-pack, to set up from without a network
+	@$(BIN)/python notebooks/offline_pack.py
 
 # A stamp is the last thing written, so an installation that was cut short is done again; the very
 # first one from scratch.

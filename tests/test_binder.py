@@ -1,5 +1,7 @@
 """The image that Binder would build, read without building it."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -62,6 +64,18 @@ def test_scripts_are_executable_and_strict(name):
     assert sys.platform == "win32" or script.stat().st_mode & 0o111
     assert "set -euo pipefail" in text or name == "start"
     assert 'exec "$@"' in text or name == "postBuild"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a Bash script")
+def test_post_build_keeps_jupyterlab_from_asking_about_its_news(tmp_path):
+    python = tmp_path / "python"  # in place of one that would fetch MNIST, and says its prefix
+    python.write_text(f"#!/bin/sh\necho '{tmp_path}'\n")
+    python.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(["bash", "binder/postBuild"], cwd=ROOT, env=environment, check=True)
+    settings = tmp_path / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
+    asked = json.loads(settings.read_text())["@jupyterlab/apputils-extension:notification"]
+    assert asked == {"checkForUpdates": False, "fetchNews": "false"}
 
 
 def test_bounds_are_those_of_the_root():

@@ -1,0 +1,241 @@
+"""The offline pack: what is in it, that it sets up with no network, and what spoils making it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from helpers import data
+
+ROOT = Path(__file__).resolve().parents[1]
+# Puts up the loopback device of a fresh network namespace: a kernel and its client talk over it.
+LOOPBACK = """
+import fcntl, os, socket, struct, sys
+device = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+fcntl.ioctl(device, 0x8914, struct.pack("16sh", b"lo", 1))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+NOWHERE = "http://127.0.0.1:9"
+pytestmark = pytest.mark.mnist
+
+
+def run(command, network=False, fresh=True, limit=None, **options):
+    """Run a command, by itself without a network and without this machine's settings for pip."""
+    environment = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
+    if fresh:
+        kept = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "TEMP", "USERPROFILE", "APPDATA")
+        environment = {key: os.environ[key] for key in kept if key in os.environ}
+        environment["PIP_CONFIG_FILE"] = os.devnull
+    if not network:
+        command = [*no_network(), *command]
+        environment.update(http_proxy=NOWHERE, https_proxy=NOWHERE)
+    environment.update(options.pop("env", {}), PYTHONUTF8="1")
+    return subprocess.run(
+        list(map(str, command)), env=environment, capture_output=True, text=True,
+        encoding="utf-8", errors="replace", preexec_fn=limit, **options,
+    )  # fmt: skip
+
+
+def no_network():
+    """Return what starts a command in a network namespace with loopback only, where that can be.
+
+    Elsewhere the network is refused by a proxy that is not there.
+    """
+    for flags in ("-n", "-rn") if shutil.which("unshare") else ():
+        command = ["unshare", flags, sys.executable, "-c", LOOPBACK]
+        if subprocess.run([*command, "true"], capture_output=True).returncode == 0:
+            return command
+    return []
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """Return a folder on the disk that holds gigabytes, and goes when the tests are over."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def pack(folder):
+    """Make the real pack, with all wheels, as `make offline-pack` does."""
+    command = [sys.executable, ROOT / "notebooks" / "offline_pack.py", "--out", folder / "pack"]
+    done = run(command, network=True, fresh=False)
+    if done.returncode and "network" in done.stderr and os.environ.get("CI") != "true":
+        pytest.skip(f"connect to the network, to collect wheels: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return folder / "pack"
+
+
+@pytest.fixture
+def project(pack, tmp_path):
+    """Return a copy of the project, with MNIST and without git: one notebook, one package."""
+    ignore = shutil.ignore_patterns(".venv", "0[1-9]_*")
+    project = shutil.copytree(pack / "mnist-CNN", tmp_path / "project", ignore=ignore)
+    (project / "requirements.txt").write_text("tqdm\n", encoding="utf-8")
+    return project
+
+
+def make_small_pack(project, pack, **options):
+    """Make a pack of the small project, its wheels from the real pack."""
+    links = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(pack / "wheels")}
+    command = [sys.executable, project / "notebooks" / "offline_pack.py"]
+    return run(command, env={**links, **options.pop("env", {})}, **options)
+
+
+def names_in(folder):
+    """Return the names of all files in a folder, relative to it."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+# What is in it --------------------------------------------------------------------------------
+
+
+def test_pack_has_the_project_with_verified_data(pack):
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    tracked = {name for name in listed.stdout.splitlines() if (ROOT / name).is_file()}
+    mnist = {name for name in names_in(pack / "mnist-CNN") if name.startswith("data/")}
+    assert tracked <= names_in(pack / "mnist-CNN") and len(mnist) == 4
+    (train_images, _), (test_images, _) = data.read_folder(pack / "mnist-CNN" / "data" / "mnist")
+    assert (len(train_images), len(test_images)) == (60_000, 10_000)
+
+
+def test_pack_has_every_notebook_as_a_page_that_is_linked(pack):
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")}
+    assert names_in(pack / "html") == {f"{name}.html" for name in (*notebooks, "index")}
+    index = (pack / "html" / "index.html").read_text(encoding="utf-8")
+    assert set(re.findall(r'href="(\w+)\.html"', index)) == notebooks
+
+
+def test_readme_is_short_and_names_no_machine(pack):
+    text = (pack / "README.txt").read_text(encoding="utf-8")
+    assert len([line for line in text.splitlines() if line]) <= 14
+    assert "{}.{}".format(*sys.version_info) in text
+    assert not re.search(r"https?:|(?<![\w.])/(work|root|tmp|home|Users)/", text)
+
+
+# That it works --------------------------------------------------------------------------------
+
+
+def test_no_network_means_none():
+    code = "import socket; socket.create_connection(('192.0.2.1', 80), 3)"
+    assert run([sys.executable, "-c", code]).returncode != 0
+
+
+def test_pack_sets_up_and_runs_without_a_network(pack):
+    here = pack / "mnist-CNN"
+    venv, install, start = readme_commands(pack)
+    for command in (venv, install, [*start[:-1], "--version"]):
+        done = run(command, cwd=here, env={"PIP_NO_COMPILE": "1"})  # half a minute less
+        assert done.returncode == 0, done.stdout + done.stderr
+    done = run([start[0], "notebooks/execute.py", "--out", pack / "run", "00_start_here"], cwd=here)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (pack / "run" / "00_start_here.html").read_text(encoding="utf-8")
+    assert "MNIST: 60,000 training and 10,000 test images, verified." in page
+    assert "To fix before you go on: nothing." in page
+
+
+def readme_commands(pack):
+    """Return the three lines that the pack's README gives for this system, as lists of words."""
+    text = (pack / "README.txt").read_text(encoding="utf-8")
+    section = text.split("Windows, in" if sys.platform == "win32" else "Linux, macOS")[1]
+    lines = re.findall(r"^    (.+)$", section, re.MULTILINE)[:3]
+    venv, install, start = (line.split() for line in lines)
+    venv[: venv.index("-m")] = [sys.executable]  # it may go by another name here
+    return venv, *([str(pack / "mnist-CNN" / words[0]), *words[1:]] for words in (install, start))
+
+
+# What spoils it -------------------------------------------------------------------------------
+
+
+def test_pack_is_replaced_by_a_complete_one(project, pack):
+    first = make_small_pack(project, pack)
+    assert first.returncode == 0, first.stderr
+    out = project / "build" / "offline-pack"
+    names = names_in(out)
+    (out / "README.txt").write_text("an old pack", encoding="utf-8")
+    (project / "extra.md").write_text("new", encoding="utf-8")
+    assert make_small_pack(project, pack).returncode == 0
+    assert names_in(out) == names | {"mnist-CNN/extra.md"}
+    assert "an old pack" not in (out / "README.txt").read_text(encoding="utf-8")
+    assert [path.name for path in out.parent.iterdir()] == ["offline-pack"]
+
+
+@pytest.fixture
+def old(project):
+    """Put something in the pack's place that must outlive a failure."""
+    old = project / "build" / "offline-pack" / "wheels" / "old"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    return old
+
+
+def check_failure(done, old, *words):
+    """Check that one or two plain lines say what is wrong, and that only the old pack is there."""
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1 and 1 <= len(lines) <= 2, done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+    check_untouched(old)
+
+
+def check_untouched(old):
+    """Check that the old pack is as it was."""
+    assert names_in(old.parent.parent) == {"wheels/old"}
+
+
+def test_no_mnist_is_said(project, pack, old):
+    shutil.rmtree(project / "data")
+    done = make_small_pack(project, pack)
+    check_failure(done, old, "could not be downloaded", "MNIST_DIR")
+    assert names_in(project / "build") == {"offline-pack/wheels/old"}
+
+
+def test_no_network_is_said(project, old):
+    done = run([sys.executable, project / "notebooks" / "offline_pack.py"])
+    check_failure(done, old, "No matching distribution", "network")
+    assert names_in(project / "build") == {"offline-pack/wheels/old"}
+
+
+def limit_file_size(size):
+    """Return what makes a disk that takes no file larger than this, in bytes."""
+    resource = pytest.importorskip("resource", reason="Windows has no limit of this kind")
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize(("size", "says"), [(5_000_000, "written"), (11_000_000, "wheels")])
+def test_full_disk_is_said(project, pack, old, size, says):
+    (project / "requirements.txt").write_text("numpy\n", encoding="utf-8")
+    done = make_small_pack(project, pack, limit=limit_file_size(size))
+    check_failure(done, old, says, "too large", "as it was")
+    assert names_in(project / "build") == {"offline-pack/wheels/old"}
+
+
+def test_what_is_not_a_pack_is_left_alone(project, pack, old):
+    (old.parent.parent / "mine").touch()
+    old.unlink()
+    old.parent.rmdir()
+    done = make_small_pack(project, pack)
+    assert done.returncode == 1 and "not a pack" in done.stderr
+    assert names_in(project / "build") == {"offline-pack/mine"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_kill_leaves_the_old_pack_and_the_next_run_succeeds(project, pack, old):
+    out = old.parent.parent
+    part = out.with_name("offline-pack.part")
+    command = [sys.executable, project / "notebooks" / "offline_pack.py"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as making:
+        while not part.exists():
+            assert making.poll() is None
+            time.sleep(0.01)
+        os.killpg(making.pid, signal.SIGKILL)
+    assert part.exists()
+    check_untouched(old)
+    assert make_small_pack(project, pack).returncode == 0
+    assert not part.exists() and not old.exists() and (out / "README.txt").is_file()
