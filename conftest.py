@@ -1,12 +1,15 @@
-"""What data the tests run on, and which notebooks nbval takes."""
+"""What data the tests run on, which notebooks nbval takes, and how it sees a kernel die."""
 
 import contextlib
 import io
 import os
+import queue
 import re
+import time
 from pathlib import Path
 
 import pytest
+from nbval.kernel import RunningKernel
 
 NOTEBOOKS = Path(__file__).resolve().parent / "notebooks"
 
@@ -42,6 +45,39 @@ def pytest_collection_modifyitems(items):
     for item in items if _on_sample() else []:
         if item.get_closest_marker("mnist"):
             item.add_marker(pytest.mark.skip(reason="needs real MNIST; this is the sample"))
+
+
+class KernelDied(Exception):
+    """The kernel that a cell ran in is gone."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Let the cell that killed its kernel say so; nbval expects those after it to fail."""
+    try:
+        return (yield)
+    except KernelDied:
+        item.parent.timed_out = True
+        item.raise_cell_error(
+            f"The kernel of {item.path.name} died in this cell; the usual cause is memory."
+        )
+
+
+def _receive(kernel, stream, timeout=None, receive=RunningKernel.get_message):
+    """Wait for a kernel's message as nbval does, but no longer than the kernel lives."""
+    end = time.monotonic() + (float("inf") if timeout is None else timeout)
+    while True:
+        alive = kernel.is_alive()  # asked first: what it said before it died is still read
+        try:
+            return receive(kernel, stream, max(0, min(1, end - time.monotonic())))
+        except queue.Empty:
+            if not alive:
+                raise KernelDied("The kernel died.") from None
+            if time.monotonic() >= end:
+                raise
+
+
+RunningKernel.get_message = _receive
 
 
 def _on_sample():

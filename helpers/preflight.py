@@ -1,16 +1,18 @@
 """Check a machine before the first lesson. Imports only the standard library, so that it can
 say what is missing."""
 
+import dis
 import importlib.metadata
+import json
 import os
 import platform
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-INSTALL = "run `make lab`, or: python -m pip install -r requirements.txt"
-MEMORY_NEEDED = 1.2  # GB, the most a notebook of the series may take
+MEMORY_NEEDED = 1.25  # GB, the most a notebook of the series may take
 
 
 class SetupError(Exception):
@@ -23,16 +25,45 @@ class SetupError(Exception):
 def setup():
     """Make a notebook ready: check Python and packages, set the style of the figures.
 
+    From then on a cell that is run before the one it needs says so in one line.
+
     Raises:
         SetupError: Python or a package is missing or too old; the message has the command.
     """
     for ok, found, fix in (check_python(), check_packages()):
         if not ok:
-            raise SetupError(f"{found}. To fix it, {fix}")
+            own_kernel, _, choose = check_kernel()
+            raise SetupError(f"{found}.\nTo fix it, {fix if own_kernel else choose}")
     from helpers import plots
 
     plots.use_style()
+    explain_missing_names()
     print("Setup complete.")
+
+
+def explain_missing_names():
+    """Let a cell that needs a name from a cell above say which one, in one line and no traceback.
+
+    Every other error, a reader's own misspelt name included, is shown as always.
+    """
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if hasattr(shell, "get_parent"):  # a notebook's kernel, which knows the cell it was sent
+        shell.set_custom_exc((NameError,), _show_name_error)
+
+
+def find_maker(name, cells):
+    """Find the cell that makes a name.
+
+    Args:
+        name: a variable, function or module.
+        cells: sources of code cells in the notebook's order.
+
+    Returns:
+        The source of the last of them that assigns, defines or imports the name, or None.
+    """
+    return next((cell for cell in reversed(cells) if name in _names_made(cell)), None)
 
 
 def load_tensorflow():
@@ -41,6 +72,8 @@ def load_tensorflow():
         import tensorflow as tf
 
         tf.constant(1.0) + 1  # the first operation prints as well
+    # A notebook makes several networks; TensorFlow would warn that it has to trace each of them.
+    tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())
 
 
 def check_machine():
@@ -59,7 +92,10 @@ def check_machine():
     }
     problems = []
     for name, check in checks.items():
-        ok, found, fix = check()
+        try:
+            ok, found, fix = check()
+        except ImportError as error:
+            ok, found, fix = False, f"not checked: {error}", _install_command()
         print(f"{'ok ' if ok else 'FIX'}  {name:<9} {found}")
         if not ok:
             print(f"     {'':<9} → {fix}")
@@ -83,22 +119,24 @@ def check_python():
 
 def check_packages():
     """Check that what requirements.txt lists is installed, within its bounds."""
-    problems, versions = [], {}
+    missing, problems, versions = [], [], {}
     try:
         from packaging.requirements import Requirement
     except ImportError:
-        return False, "the series' packages are not installed in this kernel", INSTALL
+        return False, "this kernel has none of the series' packages", _install_command()
     for line in _requirements():
         wanted = Requirement(line)
         try:
             versions[wanted.name] = importlib.metadata.version(wanted.name)
         except importlib.metadata.PackageNotFoundError:
-            problems.append(f"{wanted.name} is missing")
+            missing.append(wanted.name)
             continue
         if not wanted.specifier.contains(versions[wanted.name], prereleases=True):
             problems.append(f"{wanted.name} is {versions[wanted.name]}, not {wanted.specifier}")
+    if missing:
+        problems.insert(0, f"not installed in this kernel: {', '.join(missing)}")
     if problems:
-        return False, "; ".join(problems), INSTALL
+        return False, "; ".join(problems), _install_command()
     tensorflow = versions.get("tensorflow") or versions["tensorflow-cpu"]
     found = f"TensorFlow {tensorflow}, Keras {versions['keras']}"
     return True, f"{found}, {len(versions)} packages in all", ""
@@ -129,7 +167,7 @@ def check_memory():
 
 def check_cores():
     """Say how many cores there are; one is enough, two are what times are stated for."""
-    cores = os.cpu_count() or 1
+    cores = count_cores()
     return True, f"{cores}; the stated times are for 2" + (", expect twice" * (cores == 1)), ""
 
 
@@ -137,14 +175,24 @@ def check_data():
     """Check that MNIST is on this machine, so that nothing needs the network later."""
     from helpers import data
 
+    faults = []
     for folder in data.local_folders():
         try:
             data.read_folder(folder)
+            return True, "MNIST is on this machine, verified", ""
         except data.DataError as error:
-            return False, str(error), "then run this cell again"
-        return True, "MNIST is on this machine, verified", ""
+            faults.append(str(error))
+    if faults:
+        return False, faults[0], "then run this cell again"
     fix = "run `load_mnist()` below with a network (11 MB), or set MNIST_DIR to a folder with it"
     return False, "MNIST is not on this machine yet", fix
+
+
+def count_cores():
+    """Count the cores that this process may use; there may be more in the machine."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def describe_machine():
@@ -161,7 +209,7 @@ def describe_machine():
     versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
     return {
         "cpu": cpu,
-        "cores": str(os.cpu_count()),
+        "cores": str(count_cores()),
         "system": platform.system(),
         "python": platform.python_version(),
         **versions,
@@ -183,9 +231,71 @@ def quiet_stderr():
             os.close(kept)
 
 
-def _requirements():
-    """Return the lines of requirements.txt (Binder's twin of it there) that name a package."""
+def _requirements_file():
+    """Return the requirements.txt that holds here: Binder has a twin of it."""
     on_binder = any(name.startswith("BINDER_") for name in os.environ)
-    name = "binder/requirements.txt" if on_binder else "requirements.txt"
-    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return ROOT / ("binder/requirements.txt" if on_binder else "requirements.txt")
+
+
+def _requirements():
+    """Return the lines of that file that name a package."""
+    lines = _requirements_file().read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def _install_command():
+    """Return what installs the packages, in the project's environment or in this kernel's."""
+    command = [sys.executable, "-m", "pip", "install", "-r", str(_requirements_file())]
+    return f"run `make lab`, or: {subprocess.list2cmdline(command)}"
+
+
+def _show_name_error(shell, kind, error, traceback, tb_offset=None):
+    """Show a NameError: in one line where a cell above makes the name, else as IPython does."""
+    last = traceback
+    while last.tb_next:
+        last = last.tb_next
+    if last.tb_frame.f_globals is shell.user_ns:  # not in a library
+        cells = _cells_above(shell.get_parent()["content"].get("code", ""))
+        maker = find_maker(error.name, cells)
+        if maker:
+            line = (
+                f"`{error.name}` is not there yet. First run the cell that begins "
+                f"`{_beginning(maker)}`, or all cells above this one "
+                "(Run menu, Run All Above Selected Cell)."
+            )
+            error._render_traceback_ = lambda: [line]
+    shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+
+
+def _cells_above(source):
+    """Return the code cells above the one with this source, in the notebook that holds it."""
+    opened = Path(os.environ.get("JPY_SESSION_NAME", ""))  # JupyterLab says which that is
+    for path in (opened, *sorted((ROOT / "notebooks").glob("*.ipynb"))):
+        cells = _code_cells(path)
+        if source in cells:
+            return cells[: cells.index(source)]
+    return _code_cells(opened)  # the cell was changed, and the notebook is not saved yet
+
+
+def _code_cells(path):
+    """Return the sources of a notebook's code cells; none where there is no notebook."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _beginning(source, most=60):
+    """Return the first line of a cell, or as much of it as a message has room for."""
+    line = source.strip().splitlines()[0]
+    return line if len(line) <= most else f"{line[:most].rstrip()} …"
+
+
+def _names_made(source):
+    """Return the names that a cell assigns, defines or imports, those of its functions apart."""
+    try:
+        code = compile(source, "cell", "exec")
+    except SyntaxError:  # a reader's cell, half-way through
+        return set()
+    return {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_NAME"}

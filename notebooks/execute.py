@@ -2,6 +2,7 @@
 
 `python notebooks/execute.py` writes pages to build/html and leaves the notebooks alone;
 `python notebooks/execute.py --save` executes and cleans the notebooks themselves.
+`python notebooks/execute.py --small` leaves them one core and 1.5 GB, and notes what they take.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import nbformat
 import psutil
+import slides
 from jinja2 import DictLoader
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
@@ -31,6 +33,7 @@ PAGES = ROOT / "build" / "html"
 MEASURED = ROOT / "benchmarks" / "notebooks.json"
 SERIES = "[0-9][0-9]_*.ipynb"
 CELL_SECONDS = 600
+SMALL_MB = 1500
 KEPT_CELL_METADATA = ("tags", "slideshow")
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -65,28 +68,37 @@ class NotebookError(Exception):
 
 def main(arguments=None):
     """Run what the command line asks for; return the exit status."""
-    parser = argparse.ArgumentParser(description="Execute the notebooks in order.")
-    parser.add_argument("notebooks", nargs="*", help="only these, in this order (default: all)")
-    parser.add_argument("--out", type=Path, default=PAGES, help="where pages go (build/html)")
-    parser.add_argument("--save", action="store_true", help="execute and clean the notebooks")
-    options = parser.parse_args(arguments)
+    options = read_options(arguments)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a Windows console may lack a character
     # Their causes are reported below, in one or two lines.
     logging.getLogger("traitlets").setLevel(logging.CRITICAL)
     try:
         paths = find_notebooks(options.notebooks)
-        if not have_mnist() and options.save:
+        if options.small:
+            become_small()
+        real = have_mnist()
+        if options.save and not real:
             raise NotebookError("--save needs real MNIST: set MNIST_DIR to a folder that holds it.")
         results = run_all(paths, None if options.save else options.out.resolve())
-        if options.save:
-            record(results)
+        if options.save or (options.small and real):
+            record(results, options.small)
     except NotebookError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def read_options(arguments):
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Execute the notebooks in order.")
+    parser.add_argument("notebooks", nargs="*", help="only these, in this order (default: all)")
+    parser.add_argument("--out", type=Path, default=PAGES, help="where pages go (build/html)")
+    parser.add_argument("--save", action="store_true", help="execute and clean the notebooks")
+    parser.add_argument("--small", action="store_true", help="on one core, with 1.5 GB (Linux)")
+    return parser.parse_args(arguments)
 
 
 def find_notebooks(names):
@@ -97,6 +109,15 @@ def find_notebooks(names):
         if not path.is_file():
             raise NotebookError(f"There is no notebook {path.name} in {NOTEBOOKS.name}/.")
     return [path.resolve() for path in paths] or sorted(NOTEBOOKS.glob(SERIES))
+
+
+def become_small():
+    """Leave this process, and the kernels that it starts, one core and 1.5 GB of memory each."""
+    process = psutil.Process()
+    if not hasattr(process, "rlimit"):
+        raise NotebookError("--small needs Linux: elsewhere memory cannot be limited.")
+    process.cpu_affinity(process.cpu_affinity()[:1])
+    process.rlimit(psutil.RLIMIT_DATA, (SMALL_MB * 10**6, SMALL_MB * 10**6))
 
 
 def have_mnist():
@@ -115,13 +136,16 @@ def run_all(paths, pages=None):
     """Execute notebooks; write pages to a folder or, without one, save the notebooks.
 
     Returns:
-        A list of `{"path", "title", "seconds", "peak_mb"}`.
+        A list of `{"path", "title", "seconds", "peak_mb", "sections"}`.
     """
     results = []
     for path in paths:
         notebook, seconds, peak_mb = execute(path)
         title = find_title(notebook, path)
-        results.append({"path": path, "title": title, "seconds": seconds, "peak_mb": peak_mb})
+        results.append(
+            {"path": path, "title": title, "seconds": round(seconds, 1), "peak_mb": peak_mb}
+            | {"sections": time_sections(notebook)}
+        )
         if pages:
             write(pages / f"{path.stem}.html", render(notebook, title, path.parent))
             write(pages / "index.html", render_index(results))
@@ -160,6 +184,21 @@ def execute(path):
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs = join_streams(cell.outputs)
     return notebook, time.perf_counter() - start, round(max(samples) / 1e6)
+
+
+def time_sections(notebook):
+    """Return the seconds of the CPU under each `##` heading, from nbclient's time stamps."""
+    sections, name = {}, "Opening"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            name = (re.findall(r"^## (.+)$", cell.source, re.MULTILINE) or [name])[-1].strip()
+            continue
+        start, end = (
+            datetime.datetime.fromisoformat(cell.metadata["execution"][key])
+            for key in ("iopub.status.busy", "iopub.status.idle")
+        )
+        sections[name] = round(sections.get(name, 0) + (end - start).total_seconds(), 1)
+    return sections
 
 
 @contextlib.contextmanager
@@ -265,6 +304,7 @@ def clean(notebook):
     """Return an executed notebook's text as it is committed: the same bytes every time."""
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
+    slides.mark_slides(notebook)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(
             {key: cell.metadata[key] for key in KEPT_CELL_METADATA if cell.metadata.get(key)}
@@ -280,27 +320,31 @@ def write(path, text):
     beside.replace(path)
 
 
-def record(results):
-    """Note what the series' notebooks took in benchmarks/notebooks.json."""
-    measured = {
-        result["path"].stem: {"seconds": round(result["seconds"], 1), "peak_mb": result["peak_mb"]}
-        for result in results
-        if result["path"].parent == NOTEBOOKS
-    }
+def record(results, small=False):
+    """Note what the series' notebooks took in benchmarks/notebooks.json.
+
+    Args:
+        results: what `run_all` returned.
+        small: they ran on one core; that is noted apart, with the machine and the date.
+    """
+    kept = ("seconds", "peak_mb", "sections")
+    of_series = [result for result in results if result["path"].parent == NOTEBOOKS]
+    measured = {result["path"].stem: {key: result[key] for key in kept} for result in of_series}
     if not measured:
         return
     from helpers import preflight
 
+    content = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.is_file() else {}
+    known = content.get("one_core", {}) if small else content
     machine, notebooks = preflight.describe_machine(), {}
-    if MEASURED.is_file() and len(measured) < len(list(NOTEBOOKS.glob(SERIES))):
-        known = json.loads(MEASURED.read_text(encoding="utf-8"))
+    if known and len(measured) < len(list(NOTEBOOKS.glob(SERIES))):
         if known["machine"] != machine:
             print(f"{MEASURED.name} comes from another machine and is left as it was.")
             return
         notebooks = known["notebooks"]
     notebooks = dict(sorted({**notebooks, **measured}.items()))
-    date = datetime.date.today().isoformat()
-    content = {"machine": machine, "date": date, "notebooks": notebooks}
+    noted = {"machine": machine, "date": datetime.date.today().isoformat(), "notebooks": notebooks}
+    content = {**content, "one_core": noted} if small else {**content, **noted}
     write(MEASURED, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 

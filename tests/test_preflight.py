@@ -1,7 +1,10 @@
 """What the preflight says of a machine that is not ready."""
 
+import ast
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,17 +22,59 @@ def test_this_machine_passes_what_the_tests_need(capsys):
 @pytest.mark.parametrize("version", [(3, 10, 4), (3, 14, 0)])
 def test_other_python_is_refused_with_the_command(monkeypatch, version):
     monkeypatch.setattr(preflight.sys, "version_info", version)
+    monkeypatch.setattr(preflight, "check_kernel", lambda: (True, "", ""))
     with pytest.raises(preflight.SetupError, match=r"PYTHON=python3\.12") as error:
         preflight.setup()
     assert error.value._render_traceback_() == [str(error.value)]
+
+
+def test_preflight_is_understood_by_the_pythons_that_it_refuses():
+    source = Path(preflight.__file__).read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 8))
 
 
 def test_missing_and_old_packages_are_named(monkeypatch, capsys):
     wanted = ["no-such-package>=1", "numpy>=99"]
     monkeypatch.setattr(preflight, "_requirements", lambda: wanted)
     problems = preflight.check_machine()
-    assert "no-such-package is missing; numpy is" in problems[0]
-    assert "make lab" in capsys.readouterr().out
+    assert "not installed in this kernel: no-such-package; numpy is" in problems[0]
+    said = capsys.readouterr().out
+    assert "make lab" in said and f"{sys.executable} -m pip install -r" in said
+
+
+def test_check_that_cannot_import_is_a_line_and_no_traceback(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    problems = preflight.check_machine()
+    assert any(problem.startswith("memory: not checked") for problem in problems)
+    assert "data " in capsys.readouterr().out
+
+
+def test_only_cores_that_may_be_used_are_counted():
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system cannot hold a process to one core")
+    code = (
+        "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1]);"
+        "from helpers import preflight; print(preflight.check_cores()[1])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=preflight.ROOT, capture_output=True, text=True)
+    assert done.stdout == "1; the stated times are for 2, expect twice\n"
+
+
+def test_maker_of_a_name_is_the_last_cell_that_makes_it():
+    cells = [
+        "import numpy as np",
+        "for i, (a, b) in []:\n    pass\nwith open('x') as file:\n    text = [c for c in file]",
+        "def work(argument):\n    inside = 1\n    return inside",
+        "text: str = ''",
+        "half a cell",
+        "print(text, np)",
+    ]
+    makers = {"np": 0, "i": 1, "b": 1, "file": 1, "work": 2, "text": 3}
+    found = {name: cells.index(preflight.find_maker(name, cells)) for name in makers}
+    assert found == makers
+    unmade = ("argument", "inside", "c", "print", None)
+    assert [preflight.find_maker(name, cells) for name in unmade] == [None] * len(unmade)
 
 
 def test_on_binder_its_own_requirements_count(monkeypatch):
@@ -56,6 +101,7 @@ def test_data_that_is_not_there_is_said(monkeypatch, tmp_path):
 
     monkeypatch.delenv("MNIST_DIR", raising=False)
     monkeypatch.setattr(data, "CACHE", tmp_path)
+    monkeypatch.setattr(data, "_user_cache", lambda: tmp_path)
     ok, found, fix = preflight.check_data()
     assert not ok and "not on this machine" in found and "MNIST_DIR" in fix
 

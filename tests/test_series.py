@@ -93,11 +93,17 @@ def test_whole_series_runs_on_the_sample(pages):
     assert Page(texts["index"]).links == [f"{name}.html" for name in SERIES]
 
 
+@pytest.mark.fault(
+    22,
+    "A page read with no network and no scripts",
+    provoked="the pages that `make run` writes are searched for all that a browser would load",
+    outcome="nothing is loaded from anywhere, and each figure has its numbers as description",
+)
 @pytest.mark.parametrize("name", SERIES)
 def test_page_stands_alone(pages, name):
     text = pages[1][name]
     page = Page(text)
-    assert "NOT MNIST" in text
+    assert "NOT MNIST" in text or name.endswith("_solutions")
     assert '<html lang="en">' in text
     assert re.search(r"<title>\w", text)
     assert page.loads == []
@@ -130,6 +136,38 @@ def test_page_has_figures_described_and_links_rewritten(toy, tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.fault(
+    21,
+    "A console that knows ASCII only",
+    provoked="`execute.py` with LC_ALL=C and no UTF-8 mode, on a notebook that prints é and 数, "
+    "into a folder named with them",
+    outcome="it runs, and the page holds both letters",
+)
+def test_runner_works_where_only_ascii_is_known(toy, tmp_path):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run(toy("print('é', '数')"), "--out", tmp_path / "é 数", **ascii_only)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "é 数" in (tmp_path / "é 数" / "01_toy.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="--small needs Linux")
+def test_small_machine_has_one_core_and_no_more_memory(toy, tmp_path):
+    cores = "import os\nassert len(os.sched_getaffinity(0)) == 1"
+    cells = (cores, "len(bytes(10**9))", "len(bytes(2 * 10**9))")
+    done = run(toy(*cells), "--small", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == [
+        "01_toy.ipynb stopped in the cell that begins: len(bytes(2 * 10**9))",
+        "MemoryError:",
+    ]
+
+
+@pytest.mark.fault(
+    23,
+    "A kernel that dies under `make run`",
+    provoked="a notebook whose second cell ends its own kernel",
+    outcome="two lines: which notebook, which cell, and that its kernel died",
+)
 @pytest.mark.parametrize(
     ("source", "cause"),
     [
@@ -190,23 +228,38 @@ def test_save_cleans_and_writes_the_same_bytes_again(runner, toy):
     assert path.read_bytes() == first
 
 
-def test_save_notes_seconds_and_memory(runner, tmp_path, monkeypatch):
+def test_save_and_small_note_seconds_and_memory_apart(runner, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path)
     monkeypatch.setattr(runner, "MEASURED", tmp_path / "notebooks.json")
     for name in ("00_a", "01_b"):
         (tmp_path / f"{name}.ipynb").touch()
 
-    def result(name, seconds):
-        return {"path": tmp_path / f"{name}.ipynb", "seconds": seconds, "peak_mb": 7}
+    def record(small=False, **seconds):
+        rest = {"peak_mb": 7, "sections": {"Try": 1}}
+        results = [
+            {"path": tmp_path / f"{name[1:]}.ipynb", "seconds": taken, **rest}
+            for name, taken in seconds.items()
+        ]
+        runner.record(results, small)
+        return json.loads(runner.MEASURED.read_text(encoding="utf-8"))
 
-    runner.record([result("00_a", 1.26), result("01_b", 2)])
-    runner.record([result("01_b", 3)])
-    noted = json.loads(runner.MEASURED.read_text(encoding="utf-8"))
-    assert noted["notebooks"] == {
-        "00_a": {"seconds": 1.3, "peak_mb": 7},
-        "01_b": {"seconds": 3, "peak_mb": 7},
+    record(_00_a=1.3, _01_b=2)
+    record(small=True, _00_a=5, _01_b=6)
+    record(_01_b=3)
+    noted = record(small=True, _00_a=4)
+    taken = {
+        part: {name: result["seconds"] for name, result in section["notebooks"].items()}
+        for part, section in (("usual", noted), ("one core", noted["one_core"]))
     }
+    assert taken == {"usual": {"00_a": 1.3, "01_b": 3}, "one core": {"00_a": 4, "01_b": 6}}
+    assert noted["notebooks"]["00_a"] == {"seconds": 1.3, "peak_mb": 7, "sections": {"Try": 1}}
     assert {"cpu", "cores", "python", "tensorflow", "keras"} <= set(noted["machine"])
+    assert noted["one_core"]["machine"] == noted["machine"]
+
+    other = {**noted, "one_core": {**noted["one_core"], "machine": {"cpu": "another"}}}
+    runner.MEASURED.write_text(json.dumps(other), encoding="utf-8")
+    assert record(small=True, _01_b=9) == other
+    assert record(_00_a=1, _01_b=1)["one_core"] == other["one_core"]
 
 
 @pytest.mark.parametrize("name", SERIES)

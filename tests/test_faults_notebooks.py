@@ -1,0 +1,439 @@
+"""Notebooks in real kernels: cells out of order, wrong environments, kernels that die."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from jupyter_client.manager import KernelManager
+from nbformat.v4 import new_code_cell, new_notebook
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+LESSONS = [path.stem for path in PATHS if not path.stem.endswith("_solutions")]
+SMALL_MB = 1500
+PLAIN = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1"}
+KEEP = "_kept = None\n_kept = {*globals()}"
+FORGET = "for _name in {*globals()} - _kept:\n    del globals()[_name]"
+
+
+class Kernel:
+    """A kernel as Jupyter starts it, in a folder, with one cell after the other sent to it."""
+
+    def __init__(self, folder, python=sys.executable, **environment):
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.kernel_spec.argv[0] = str(python)
+        # One thread: several wait for each other where other tests use the same cores.
+        variables = {"MNIST_SAMPLE": "1", "OMP_NUM_THREADS": "1", **environment}
+        self.manager.start_kernel(
+            cwd=str(folder), env={**os.environ, **variables}, stderr=subprocess.DEVNULL
+        )
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=120)
+        self.process = psutil.Process(self.manager.provisioner.pid)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+    def become_small(self):
+        """Leave the kernel one core and 1.5 GB of memory, where the system can."""
+        if hasattr(self.process, "rlimit"):
+            self.process.cpu_affinity(self.process.cpu_affinity()[:1])
+            self.process.rlimit(psutil.RLIMIT_DATA, (SMALL_MB * 10**6, SMALL_MB * 10**6))
+
+    def run(self, source):
+        """Run a cell; return whether it worked, what it printed, and its errors' lines."""
+        messages = []
+        reply = self.client.execute_interactive(
+            source, store_history=False, allow_stdin=False, timeout=600, output_hook=messages.append
+        )
+        texts = {"stdout": "", "stderr": ""}
+        for message in messages:
+            if message["msg_type"] == "stream":
+                texts[message["content"]["name"]] += message["content"]["text"]
+        errors = [m["content"] for m in messages if m["msg_type"] == "error"]
+        lines = [line for e in errors for line in "\n".join(e["traceback"]).splitlines()]
+        worked = reply["content"]["status"] == "ok"
+        return worked, texts["stdout"], lines + texts["stderr"].splitlines()
+
+
+def code_cells(name):
+    """Return the code cells of a notebook of the series."""
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def sources(name):
+    """Return the sources of these cells."""
+    return [cell.source for cell in code_cells(name)]
+
+
+def clone(folder):
+    """Copy the project as somebody gets it: no environment, no data, nothing built."""
+    left_out = shutil.ignore_patterns(".*", "__pycache__", "build", "data", "tests")
+    shutil.copytree(ROOT, folder, ignore=left_out)
+    return folder / "notebooks"
+
+
+# Cells out of order --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=LESSONS)
+def opened(request, tmp_path_factory):
+    """A notebook in a clone of its own, its kernel, and its cells; the setup cell has run."""
+    with Kernel(clone(tmp_path_factory.mktemp("fresh") / "mnist-CNN")) as kernel:
+        kernel.become_small()
+        cells = code_cells(request.param)
+        assert kernel.run(cells[0].source) == (True, "Setup complete.\n", [])
+        assert kernel.run(KEEP)[0]
+        yield kernel, cells
+
+
+def run_through(kernel, cells):
+    """Run all cells from top to bottom; return what those printed that nbval compares."""
+    printed = []
+    for cell in cells:
+        worked, text, errors = kernel.run(cell.source)
+        assert worked and not errors, f"{cell.source}\n{errors}"
+        if "nbval-ignore-output" not in cell.metadata.get("tags", []):
+            printed.append(text)
+    return printed
+
+
+@pytest.mark.fault(
+    18,
+    "A notebook that is the first to be opened in a fresh clone, and is run twice",
+    provoked="all its cells from top to bottom, twice in one kernel, in a copy of the project "
+    "that holds neither data nor anything built (on the sample, for speed)",
+    outcome="every cell works, and prints the same again",
+)
+@pytest.mark.fault(
+    20,
+    "One core and 1.5 GB of memory, in `make test`",
+    provoked="each notebook, twice as above, in a kernel held to one core and 1.5 GB",
+    outcome="every cell works, and the kernel never holds more, its shared libraries included",
+)
+def test_notebook_runs_first_and_a_second_time(opened):
+    kernel, cells = opened
+    assert run_through(kernel, cells) == run_through(kernel, cells)
+    if hasattr(kernel.process, "rlimit"):
+        status = Path(f"/proc/{kernel.process.pid}/status").read_text(encoding="utf-8")
+        assert 100 < int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000 < SMALL_MB
+
+
+def named_in(result):
+    """Return how the cell begins that a message tells to run first."""
+    lines = result[2]
+    assert len(lines) == 1, "\n".join(lines)
+    return re.search(r"First run the cell that begins `(.+?)(?: …)?`, or", lines[0])[1]
+
+
+def check_works_or_names_a_cell(result, above):
+    """Check that a cell worked, or said in one line which one cell above must be run first."""
+    if not result[0]:
+        beginning = named_in(result)
+        assert [source.startswith(beginning) for source in above].count(True) == 1, beginning
+    return result[0]
+
+
+@pytest.mark.fault(
+    18,
+    "Each cell run alone",
+    provoked="each cell right after the setup cell, then each right after setup and imports",
+    outcome="it works, or one line says which cell to run first",
+)
+def test_cell_runs_alone_or_names_the_cell_that_it_needs(opened):
+    kernel, cells = opened
+    cells = [cell.source for cell in cells]
+    for imports in ("", cells[1]):
+        for number, cell in enumerate(cells[1:], start=1):
+            kernel.run(FORGET)
+            kernel.run(imports)
+            check_works_or_names_a_cell(kernel.run(cell), cells[:number])
+
+
+@pytest.mark.fault(
+    18,
+    "Cells from the bottom up",
+    provoked="each cell of a notebook, the last one first, in one kernel",
+    outcome="it works, or one line says which cell to run first",
+)
+def test_cells_run_from_the_bottom_up(opened):
+    kernel, cells = opened
+    cells = [cell.source for cell in cells]
+    kernel.run(FORGET)
+    for number in range(len(cells) - 1, 0, -1):
+        check_works_or_names_a_cell(kernel.run(cells[number]), cells[:number])
+    assert kernel.run(cells[1])[0]
+
+
+def run_and_follow(kernel, cells, number):
+    """Run a cell; where it names another, follow that one first. Return how many were run."""
+    runs = 1
+    while not check_works_or_names_a_cell(result := kernel.run(cells[number]), cells[:number]):
+        named = next(i for i in range(number) if cells[i].startswith(named_in(result)))
+        runs += run_and_follow(kernel, cells, named) + 1
+    return runs
+
+
+@pytest.mark.fault(
+    18,
+    "A cell in the middle, and then what the messages say",
+    provoked="the summary of notebook 02 before all other cells; then each cell that a message "
+    "names, and the one that asked for it again",
+    outcome="it works in the end; a misspelt name of the reader's own gets IPython's traceback",
+)
+def test_following_the_messages_leads_to_a_cell_that_works(tmp_path):
+    cells = sources("02_build_the_layers")
+    wanted = next(number for number, cell in enumerate(cells) if "network.summary(" in cell)
+    with Kernel(clone(tmp_path / "mnist-CNN")) as kernel:
+        kernel.run(cells[0])
+        assert 5 < run_and_follow(kernel, cells, wanted) < len(cells)
+        assert kernel.run(cells[wanted])[0]
+        worked, _, errors = kernel.run("def mine():\n    return predcited\n\n\nmine()")
+        assert not worked and len(errors) > 5
+        assert errors[-1].endswith("name 'predcited' is not defined")
+
+
+def test_cell_changed_and_not_saved_is_told_too(tmp_path):
+    notebook = new_notebook(cells=[new_code_cell(s) for s in ("first = 1", "half a cell", "first")])
+    path = tmp_path / "mine.ipynb"
+    nbformat.write(notebook, path)
+    with Kernel(ROOT / "notebooks", JPY_SESSION_NAME=str(path)) as kernel:
+        kernel.run(sources("00_start_here")[0])
+        for cell in ("first", "print(first)"):
+            (line,) = kernel.run(cell)[2]
+            assert line.startswith("`first` is not there yet. First run the cell that begins `fir")
+        path.write_text("{", encoding="utf-8")  # as while it is being saved
+        assert "NameError" in kernel.run("print(first)")[2][-1]
+
+
+# Wrong places and environments ---------------------------------------------------------------
+
+
+@pytest.mark.fault(
+    19,
+    "A wrong working directory",
+    provoked="the setup cell in a folder outside the project, which has another package `helpers`",
+    outcome="one line: the notebook must stay in notebooks/; there, the same cell works",
+)
+def test_notebook_outside_the_project_is_told_to_go_back(tmp_path):
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers" / "__init__.py").touch()
+    setup = sources("00_start_here")[0]
+    with Kernel(tmp_path) as kernel:
+        worked, printed, lines = kernel.run(setup)
+        assert (worked, printed, len(lines)) == (False, "", 1)
+        assert "must stay in the folder notebooks/" in lines[0]
+        kernel.run(f"import os; os.chdir({str(ROOT / 'notebooks')!r})")
+        assert kernel.run(setup) == (True, "Setup complete.\n", [])
+
+
+def bare_environment(folder):
+    """Make a virtual environment that holds what a kernel needs and nothing else."""
+    venv.create(folder, with_pip=False, symlinks=os.name != "nt")
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    packages = next(folder.glob("[Ll]ib/**/site-packages"))
+    todo, done = ["ipykernel"], set()
+    while todo:
+        name = todo.pop()
+        if name not in done:
+            done.add(name)
+            for file in importlib.metadata.files(name):
+                if ".." not in file.parts:
+                    target = packages / file
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(file.locate(), target)
+            wanted = map(Requirement, importlib.metadata.requires(name) or [])
+            todo += [w.name for w in wanted if not w.marker or w.marker.evaluate({"extra": ""})]
+    return python
+
+
+@pytest.mark.fault(
+    19,
+    "Packages are missing, or the kernel is a wrong one",
+    provoked="the setup cell in a real kernel whose environment holds ipykernel alone; once "
+    "without, once with the project's own .venv beside",
+    outcome="two lines: what is missing, and the exact command, or how to get the right kernel",
+)
+def test_kernel_without_the_packages_is_told_the_command(tmp_path):
+    notebooks = clone(tmp_path / "mnist-CNN")
+    python = bare_environment(tmp_path / "bare")
+    setup = sources("00_start_here")[0]
+    with Kernel(notebooks, python=python) as kernel:
+        worked, printed, lines = kernel.run(setup)
+        assert (worked, printed, len(lines)) == (False, "", 2)
+        assert lines[0].startswith("not installed in this kernel: ") and "tensorflow" in lines[0]
+        requirements = notebooks.parent / "requirements.txt"
+        assert lines[1].endswith(f"or: {python} -m pip install -r {requirements}")
+        (notebooks.parent / ".venv").mkdir()
+        assert "start it with `make lab`, or choose the .venv kernel" in kernel.run(setup)[2][1]
+    (notebooks.parent / ".venv").rmdir()
+    with Kernel(notebooks) as kernel:
+        assert kernel.run(setup) == (True, "Setup complete.\n", [])
+
+
+@pytest.mark.fault(
+    19,
+    "An old Python",
+    provoked="the setup cell in a kernel that says it is Python 3.10",
+    outcome="two lines: which Python it is, and the `make lab` command with another one",
+)
+def test_old_python_is_told_the_command(tmp_path):
+    notebooks = clone(tmp_path / "mnist-CNN")
+    setup = sources("00_start_here")[0]
+    with Kernel(notebooks) as kernel:
+        kernel.run("import sys; real, sys.version_info = sys.version_info, (3, 10, 14, 'final', 0)")
+        worked, printed, lines = kernel.run(setup)
+        kernel.run("sys.version_info = real")
+        assert (worked, printed, len(lines)) == (False, "", 2)
+        assert "Python 3.10.14; the series needs 3.11" in lines[0]
+        assert lines[1].endswith("make lab PYTHON=python3.12")
+        assert kernel.run(setup) == (True, "Setup complete.\n", [])
+
+
+# Locales and time zones ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def locales(tmp_path_factory):
+    """Return the variables that make German and Turkish known to a process."""
+    folder = tmp_path_factory.mktemp("locales")
+    try:
+        for name in ("de_DE", "tr_TR"):
+            command = ["localedef", "-i", name, "-f", "UTF-8", folder / f"{name}.UTF-8"]
+            subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = f"German and Turkish cannot be made here (apt-get install locales): {error}"
+        expected = os.environ.get("CI") == "true" and sys.platform == "linux"
+        (pytest.fail if expected else pytest.skip)(reason)
+    return {"LOCPATH": str(folder)}
+
+
+def printed_in(notebooks, **environment):
+    """Run notebooks 00 and 02 in an environment; return it as seen there, and what was printed."""
+    names = ("00_start_here", "02_build_the_layers")
+    look = (
+        "import locale, sys, time\n"
+        "locale.setlocale(locale.LC_ALL, '')\n"
+        "print(locale.localeconv()['decimal_point'], locale.getlocale()[0], time.tzname[0],\n"
+        "      locale.getpreferredencoding(False), sys.flags.utf8_mode, end='')\n"
+    )
+    with Kernel(notebooks, **environment) as kernel:
+        worked, seen, errors = kernel.run(look)
+        assert worked, errors
+        return seen, run_through(kernel, [cell for name in names for cell in code_cells(name)])
+
+
+@pytest.fixture(scope="module")
+def printed_here(tmp_path_factory):
+    """What notebooks 00 and 02 print in a plain environment."""
+    notebooks = clone(tmp_path_factory.mktemp("plain") / "mnist-CNN")
+    return printed_in(notebooks, **PLAIN)[1]
+
+
+@pytest.mark.fault(
+    21,
+    "A decimal comma, the Turkish alphabet, another time zone, UTF-8 mode off",
+    provoked="notebooks 00 and 02 in kernels whose C library has switched to German (and "
+    "Kathmandu's time), to Turkish (the Marquesas'), and to plain ASCII without UTF-8 mode; on the "
+    "sample, in a folder named Übung 数字",
+    outcome="the same printed lines as in a plain environment",
+)
+@pytest.mark.parametrize(
+    ("environment", "seen"),
+    [
+        ({"LC_ALL": "de_DE.UTF-8", "TZ": "<+0545>-5:45"}, ", de_DE +0545 UTF-8 0"),
+        ({"LC_ALL": "tr_TR.UTF-8", "TZ": "<-0930>9:30"}, ", tr_TR -0930 UTF-8 0"),
+        ({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}, ". None UTC ANSI_X3.4-1968 0"),
+    ],
+    ids=["German", "Turkish", "ASCII"],
+)
+def test_outputs_are_the_same(environment, seen, locales, printed_here, tmp_path):
+    notebooks = clone(tmp_path / "Übung 数字")
+    found, printed = printed_in(
+        notebooks, **{"PYTHONUTF8": "0", "TZ": "UTC", **locales, **environment}
+    )
+    assert found == seen
+    assert printed == printed_here
+
+
+# Without graphviz, widgets or scripts --------------------------------------------------------
+
+
+@pytest.mark.fault(
+    22,
+    "No graphviz, no browser widgets: a static page, GitHub's view",
+    provoked="the outputs in the committed notebooks are looked at for what needs more than a page",
+    outcome="text and PNG tell all: no widget, no script, below each figure a line with numbers",
+)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_committed_outputs_need_neither_scripts_nor_widgets(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert not re.search(r"plot_model|graphviz|pydot|ipywidgets", cell.source)
+        outputs = cell.get("outputs", [])
+        displayed = [output.data for output in outputs if "data" in output]
+        for data in displayed:
+            assert {"text/plain"} <= set(data) <= {"text/plain", "text/html", "image/png"}
+            assert not re.search(r"<(script|iframe|object)|src=", data.get("text/html", ""))
+        if any("image/png" in data for data in displayed):
+            assert re.search(r"\d", "".join(output.get("text", "") for output in outputs))
+
+
+@pytest.mark.fault(
+    22,
+    "The live curves on a static page",
+    provoked="the outputs of the training cells in the committed notebook 03",
+    outcome="the last figure of the run is there as PNG, its progress as text: all batches done",
+)
+def test_live_curves_leave_their_last_figure_and_a_line_of_text():
+    trained = 0
+    for cell in code_cells("03_train_the_network"):
+        if "LiveCurves(" in cell.source:
+            displayed = [output.data for output in cell.outputs if "data" in output]
+            said = "".join(data["text/plain"] for data in displayed if "image/png" not in data)
+            epochs, done = re.search(r"epoch (\d+) of \1, (\d+) of \2 batches", said).groups()
+            assert int(epochs) >= 1 and int(done) > 0
+            assert sum("image/png" in data for data in displayed) == 1
+            trained += 1
+    assert trained >= 2
+
+
+# Kernels that die ----------------------------------------------------------------------------
+
+
+@pytest.mark.fault(
+    23,
+    "A kernel that dies in CI",
+    provoked="a notebook whose second cell kills its own kernel, under pytest with nbval",
+    outcome="that cell fails at once, long before the cell time-out, and names the notebook",
+)
+def test_dead_kernel_is_seen_at_once_and_named(tmp_path):
+    for name in ("conftest.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    cells = [new_code_cell(s) for s in ("print(1)", "import os\nos.kill(os.getpid(), 9)", "2")]
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "01_dies.ipynb")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "notebooks"]
+    done = subprocess.run(
+        [*command, "--nbval-cell-timeout=900"], cwd=tmp_path, timeout=300, capture_output=True,
+        env={**os.environ, "MNIST_SAMPLE": "1", "PYTHONUTF8": "1"}, text=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Cell 1: The kernel of 01_dies.ipynb died in this cell" in done.stdout
+    assert "os.kill(os.getpid(), 9)" in done.stdout
+    assert "FAILED notebooks/01_dies.ipynb::Cell 1" in done.stdout
+    assert "1 failed, 1 passed, 1 xfailed" in done.stdout
