@@ -11,15 +11,15 @@ PALETTE = (
     "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc",
     "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
 )  # fmt: skip
-LAYER_COLOURS = {
-    "Conv2D": 0,
-    "BatchNormalization": 1,
-    "Activation": 2,
-    "MaxPooling2D": 3,
-    "Flatten": 7,
-    "Dense": 4,
-    "Dropout": 5,
-}
+# Ten colours for text on white: a contrast of 4.5 at least, and told apart by the colour-blind.
+TEXT_PALETTE = (
+    "#4e4e59", "#64212c", "#4e00c8", "#432c64", "#2c7ab1",
+    "#b13785", "#a600ff", "#6f6f00", "#4e6f64", "#900000",
+)  # fmt: skip
+WIDTH = 7.2  # inches: a wider figure would be shrunk to a page's column, and its text with it
+LAYERS = (
+    "Conv2D", "BatchNormalization", "Activation", "MaxPooling2D", "Flatten", "Dense", "Dropout",
+)  # fmt: skip
 
 
 def use_style():
@@ -55,13 +55,14 @@ def draw_digits(images, titles=None, columns=10, size=0.75, heading=None):
         images: uint8 or float `(n, 28, 28)`.
         titles: n short texts, one above each digit.
         columns: digits in a row.
-        size: width of a digit in inches.
+        size: width of a digit in inches; less where so many columns would not fit on a page.
         heading: the finding, above the whole figure.
 
     Returns:
         The matplotlib figure.
     """
     columns = min(columns, len(images))
+    size = min(size, WIDTH / columns)
     rows = -(-len(images) // columns)
     lines = max((str(title).count("\n") + 1 for title in titles), default=0) if titles else 0
     height = rows * (size + 0.17 * lines) + (0.35 if heading else 0)
@@ -93,7 +94,7 @@ def plot_curves(axs, history, epochs, running=()):
         for points in running:
             columns = list(zip(*points, strict=True)) or [()] * 3
             label = "running mean" if points is running[0] else None
-            ax.plot(columns[0], columns[place], ".-", color="C0", alpha=0.5, lw=1, label=label)
+            ax.plot(columns[0], columns[place], ".-", color="C0", alpha=0.35, lw=1, label=label)
         for key, style, label in ((name, "o-", "training"), (f"val_{name}", "s--", "validation")):
             values = history.get(key, [])
             colour = "C0" if label == "training" else "C1"
@@ -121,7 +122,9 @@ def draw_layers(model):
     for row, layer in enumerate(model.layers):
         shape = layer.output.shape[1:]
         width = np.log10(np.prod(shape))
-        ax.barh(row, width, color=PALETTE[LAYER_COLOURS[type(layer).__name__]], height=0.75)
+        # Told apart in grey print too; the name of each layer stands beside it.
+        colour = plt.get_cmap("cividis")(LAYERS.index(type(layer).__name__) / (len(LAYERS) - 1))
+        ax.barh(row, width, color=colour, height=0.75)
         text = " × ".join(f"{size:,}" for size in shape)
         if layer.count_params():
             text += f"   ({layer.count_params():,} parameters)"
@@ -132,3 +135,18 @@ def draw_layers(model):
     ax.grid(False)
     ax.invert_yaxis()
     return fig
+
+
+def make_numbers_legible(ax):
+    """Turn each number in a heat map black or white, whichever its cell sets off better.
+
+    Args:
+        ax: axes with a heat map that seaborn drew with `annot=True`.
+    """
+    cells = ax.collections[0]
+    for text in ax.texts:
+        column, row = (int(place) for place in text.get_position())
+        colour = np.array(cells.cmap(cells.norm(cells.get_array()[row, column]))[:3])
+        linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+        # From a luminance of 0.179 on, black has the higher contrast (WCAG 2.2).
+        text.set_color("black" if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else "white")

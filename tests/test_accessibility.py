@@ -1,0 +1,436 @@
+"""Everybody can read the series: figures, their descriptions, pages, headings, links and keys."""
+
+import importlib
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+pytest.importorskip("colorspacious", reason="install tests/requirements.txt")
+import figures
+from colorspacious import cspace_convert
+
+from helpers import plots
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += [path for name in ("notebooks", "models", "tests") for path in (ROOT / name).glob("*.md")]
+DOCUMENTS = [*NOTEBOOKS, *PAGES]
+
+POINTS = 9  # of text, at the size shown
+CONTRAST = 4.5  # of text with what is under it (WCAG 2.2, level AA)
+# How far apart two colours of a figure must lie for each way of seeing: CAM02-UCS, in which 1 is
+# about what can be told apart side by side. Blue and orange lie 60 apart, in grey print 20.
+DISTANCE = 10
+TEXT_DISTANCE = 10  # as much for coloured digits; in grey print their shape alone tells them apart
+# Machado, Oliveira and Fernandes, 2009; a severity of 100 is the complete lack of a kind of cone.
+SIGHTS = {
+    "usual sight": None,
+    "deuteranopia": "deuteranomaly",
+    "protanopia": "protanomaly",
+    "tritanopia": "tritanomaly",
+    "grey print": None,
+}
+
+
+# Figures --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """Run the notebooks on the sample; return what each of their figures holds."""
+    out = tmp_path_factory.mktemp("figures") / "figures.json"
+    # One thread for t-SNE: several wait for each other where other tests run beside this one.
+    settings = {"MNIST_SAMPLE": "1", "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+    environment = {**os.environ, **settings}
+    command = [sys.executable, ROOT / "tests" / "figures.py", out]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+def seen(colours, sight):
+    """Return sRGB colours, 0 to 1, as CAM02-UCS coordinates, for a way of seeing."""
+    colours = np.array(colours, float)
+    if sight == "grey print":
+        grey = figures.luminance(colours)
+        grey = np.where(grey <= 0.0031308, 12.92 * grey, 1.055 * grey ** (1 / 2.4) - 0.055)
+        colours = np.repeat(grey[..., np.newaxis], 3, axis=-1)
+    elif SIGHTS[sight]:
+        space = {"name": "sRGB1+CVD", "cvd_type": SIGHTS[sight], "severity": 100}
+        colours = np.clip(cspace_convert(colours, space, "sRGB1"), 0, 1)
+    return cspace_convert(colours, "sRGB1", "CAM02-UCS")
+
+
+def check_texts(figure):
+    """Return the texts that are too small or too pale."""
+    found = []
+    for text in figure["texts"]:
+        if text["points"] < POINTS:
+            found.append(f"{text['text']!r}: {text['points']} points")
+        if text["contrast"] < CONTRAST:
+            found.append(f"{text['text']!r}: contrast {text['contrast']}")
+    return found
+
+
+def check_colours(figure):
+    """Return the pairs of colours that somebody cannot tell apart."""
+    return close_pairs({tuple(mark["colour"]) for mark in figure["marks"]}, SIGHTS, DISTANCE)
+
+
+def close_pairs(colours, sights, least):
+    """Return the pairs of colours that lie less than a distance apart for a way of seeing."""
+    colours, found = sorted(colours), []
+    for sight in sights if len(colours) > 1 else ():
+        places = seen(colours, sight)
+        for one, other in itertools.combinations(zip(colours, places, strict=True), 2):
+            distance = np.linalg.norm(one[1] - other[1])
+            if distance < least:
+                found.append(f"{one[0]} and {other[0]} for {sight}: {distance:.1f}")
+    return found
+
+
+def check_styles(figure):
+    """Return what only a colour tells apart: no marker, line style, hatch or name of its own."""
+    found = []
+    for one, other in itertools.combinations(figure["marks"], 2):
+        same = (one["axes"], one["style"]) == (other["axes"], other["style"])
+        if same and one["colour"] != other["colour"] and not (one["named"] and other["named"]):
+            found.append(f"{one['colour']} and {other['colour']}: both {one['style']}")
+    return found
+
+
+def check_maps(figure):
+    """Return the colour maps that do not get steadily lighter, or darker, for everybody."""
+    found = []
+    for name in figure["maps"]:
+        colours = mpl.colormaps[name](np.linspace(0, 1, 64))[:, :3]
+        for sight in SIGHTS:
+            lightness = seen(colours, sight)[:, 0]
+            steps = np.diff(lightness) * np.sign(lightness[-1] - lightness[0])
+            if steps.min() < 0 or abs(lightness[-1] - lightness[0]) < 50:
+                found.append(f"{name} for {sight}")
+    return found
+
+
+FIGURE_CHECKS = (check_texts, check_colours, check_styles, check_maps)
+
+
+@pytest.mark.parametrize("check", FIGURE_CHECKS, ids=lambda check: check.__name__)
+def test_figures(shown, check):
+    found = {f"{f['notebook']}, cell {f['cell']}": check(f) for f in shown}
+    assert {place: findings for place, findings in found.items() if findings} == {}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_figure_was_left_out(shown, path):
+    captured = {figure["cell"] for figure in shown if figure["notebook"] == path.stem}
+    assert {place for place, _, _ in figure_cells(read(path))} <= captured
+
+
+def test_widest_figure_is_as_wide_as_the_column(shown):
+    # The README's figure comes from the same function, at the same width.
+    width = plt.imread(ROOT / "models" / "mnist_cnn.png").shape[1]
+    assert max(width, *(figure["width"] for figure in shown)) <= 750
+
+
+def test_text_palette_is_legible_and_told_apart():
+    colours = [tuple(mpl.colors.to_rgb(colour)) for colour in plots.TEXT_PALETTE]
+    assert figures.contrast(colours, (1, 1, 1)).min() >= CONTRAST
+    sights = [sight for sight in SIGHTS if sight != "grey print"]
+    assert len(set(colours)) == 10 and close_pairs(colours, sights, TEXT_DISTANCE) == []
+
+
+def test_numbers_are_legible_on_every_colour_of_a_heat_map():
+    sns = pytest.importorskip("seaborn")
+    fig, ax = plt.subplots(figsize=(7, 7))
+    values = np.arange(256).reshape(16, 16)
+    sns.heatmap(values, annot=True, fmt="d", cmap="cividis", cbar=False, ax=ax)
+    assert check_texts(capture(fig)) != []
+    plots.make_numbers_legible(ax)
+    assert check_texts(capture(fig)) == []
+    plt.close(fig)
+
+
+# Figures that break a rule --------------------------------------------------------------------
+
+
+def capture(fig):
+    """Describe a figure, as it would be read from the file."""
+    return json.loads(json.dumps(figures.capture(fig)))
+
+
+@pytest.fixture
+def axes():
+    """Return axes of a figure of the series' style and usual size."""
+    with mpl.rc_context():
+        plots.use_style()
+        fig, ax = plt.subplots()
+        yield ax
+        plt.close(fig)
+
+
+def lines(ax, *styles):
+    """Draw a line for each style."""
+    for place, style in enumerate(styles):
+        ax.plot([0, 1], [place, place + 1], **style)
+
+
+def good_figure(ax):
+    lines(ax, {"color": "C0", "marker": "o"}, {"color": "C1", "linestyle": "--"})
+    ax.imshow([[0, 1]], cmap="cividis")
+    ax.set(title="Training falls", xlabel="epoch")
+
+
+def test_checks_pass_on_a_good_figure(axes):
+    good_figure(axes)
+    assert {check.__name__: check(capture(axes.figure)) for check in FIGURE_CHECKS} == {
+        check.__name__: [] for check in FIGURE_CHECKS
+    }
+
+
+BAD_FIGURES = {
+    "6 points": (check_texts, lambda ax: ax.set_title("small", fontsize=6)),
+    "9 points in 10 inches": (check_texts, lambda ax: ax.figure.set_size_inches(10, 3)),
+    "an exponent": (check_texts, lambda ax: ax.set_xlabel("$10^{3}$")),
+    "grey on white": (check_texts, lambda ax: ax.set_title("pale", color="0.6")),
+    "half transparent": (check_texts, lambda ax: ax.set_title("pale", alpha=0.5)),
+    "black on navy": (
+        check_texts,
+        lambda ax: (ax.imshow([[0, 0]], cmap="cividis"), ax.text(0, 0, "7", color="black")),
+    ),
+    "red and green": (
+        check_colours,
+        lambda ax: lines(ax, {"color": "#d62728"}, {"color": "#7f7f00", "linestyle": "--"}),
+    ),
+    "yellow and pink": (
+        check_colours,
+        lambda ax: lines(ax, {"color": "#ffb000"}, {"color": "#ffa0a0", "linestyle": "--"}),
+    ),
+    "two lines alike": (check_styles, lambda ax: lines(ax, {"color": "C0"}, {"color": "C1"})),
+    "bars alike": (
+        check_styles,
+        lambda ax: (ax.bar([0, 1], [1, 2], color=["C0", "C1"]), ax.set_xticks([])),
+    ),
+    "points alike": (check_styles, lambda ax: ax.scatter([0, 1], [0, 1], c=["C0", "C1"])),
+    "a rainbow": (check_maps, lambda ax: ax.imshow([[0, 1]], cmap="jet")),
+    "red and blue": (check_maps, lambda ax: ax.imshow([[-1, 1]], cmap="RdBu_r")),
+    "hardly a range": (check_maps, lambda ax: ax.imshow([[0, 1]], cmap="Pastel1")),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FIGURES)
+def test_check_fails_on_a_bad_figure(axes, name):
+    check, draw = BAD_FIGURES[name]
+    draw(axes)
+    assert check(capture(axes.figure)) != []
+
+
+def test_bars_with_names_may_differ_in_colour_alone(axes):
+    axes.barh(["one", "two"], [1, 2], color=["C0", "C1"])
+    assert check_styles(capture(axes.figure)) == []
+
+
+# The line of numbers below each figure --------------------------------------------------------
+
+
+def read(path):
+    """Return a notebook."""
+    return nbformat.read(path, as_version=4)
+
+
+def figure_cells(notebook):
+    """Return `(place, number of figures, what is printed below)` of the cells with figures."""
+    found = []
+    for place, cell in enumerate(notebook.cells):
+        outputs = cell.get("outputs", [])
+        pictures = [i for i, o in enumerate(outputs) if "image/png" in o.get("data", {})]
+        if pictures:
+            printed = "".join(o.get("text", "") for o in outputs[pictures[-1] :])
+            found.append((place, len(pictures), printed))
+    return found
+
+
+def check_lines(notebook):
+    """Return the cells below whose figures no line of words and numbers is printed."""
+    found = []
+    for place, _, printed in figure_cells(notebook):
+        line = next(iter(printed.strip().splitlines()), "")
+        if not (re.search(r"\d", line) and len(re.findall(r"[^\W\d]{2,}", line)) >= 3):
+            found.append(f"cell {place}: {line!r}")
+    return found
+
+
+def figure_notebook(*printed, alt=None):
+    """Return a notebook with a figure and the lines printed below."""
+    figure = new_output("display_data", data={"image/png": "iVBO", "text/plain": "<Figure>"})
+    outputs = [figure, *(new_output("stream", name="stdout", text=text) for text in printed)]
+    cells = [new_markdown_cell("# Do it"), new_code_cell("plt.show()", outputs=outputs)]
+    return new_notebook(cells=cells)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_lines_below_figures(path):
+    assert check_lines(read(path)) == []
+
+
+@pytest.mark.parametrize("printed", [(), ("\n",), ("39306 45926\n",), ("It goes up, see above\n",)])
+def test_line_check_fails_on_a_bad_line(printed):
+    assert check_lines(figure_notebook("The loss falls from 2.3 to 0.1.\n")) == []
+    assert check_lines(figure_notebook(*printed)) != []
+
+
+# Pages ----------------------------------------------------------------------------------------
+
+
+class Images(HTMLParser):
+    """The text alternatives of a page's images."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.alternatives = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            self.alternatives.append(dict(attributes).get("alt") or "")
+
+
+def check_alternatives(page):
+    """Return the text alternatives of a page that describe nothing."""
+    poor = r"(?i)\W*|(no )?(alt|image|figure|picture|plot|png|description).{0,40}|.{0,14}|\S+\.\w+"
+    return [alt for alt in Images(page).alternatives if re.fullmatch(poor, alt.strip())]
+
+
+@pytest.fixture(scope="module")
+def execute():
+    """Load the runner as a module; what it imports lies beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "notebooks")
+        yield importlib.import_module("execute")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_figure_of_a_page_has_a_text_alternative(execute, path):
+    notebook = read(path)
+    figures_shown = sum(number for _, number, _ in figure_cells(notebook))
+    page = execute.render(notebook, path.stem, path.parent)
+    assert check_alternatives(page) == []
+    assert len(Images(page).alternatives) >= figures_shown
+    assert re.search(r"<html[^>]* lang=.?en", page)
+
+
+@pytest.mark.parametrize("printed", [(), ("\n",), ("figure\n",), ("1 2\n",)])
+def test_page_without_a_description_is_seen(execute, printed):
+    good = execute.render(figure_notebook("The loss falls from 2.3 to 0.1.\n"), "", ROOT)
+    assert check_alternatives(good) == [] and len(Images(good).alternatives) == 1
+    assert check_alternatives(execute.render(figure_notebook(*printed), "", ROOT)) != []
+
+
+@pytest.mark.parametrize(
+    "page",
+    ['<img src="a">', '<img alt="">', '<img alt="image">', '<img alt="learning_curves.png">'],
+)
+def test_poor_alternative_is_seen(page):
+    assert check_alternatives(page) != []
+
+
+# Prose ----------------------------------------------------------------------------------------
+
+
+def markdown_of(path):
+    """Return the Markdown of a page or a notebook, without blocks of code."""
+    if path.suffix == ".md":
+        text = path.read_text(encoding="utf-8")
+    else:
+        cells = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+        text = "\n\n".join(cells)
+    return re.sub(r"^(```|~~~).*?^\1", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def check_headings(markdown):
+    """Return gaps between headings, and titles that are not the first or not the only one."""
+    levels = [len(marks) for marks in re.findall(r"^(#{1,6}) ", markdown, re.MULTILINE)]
+    found = [] if levels[:1] == [1] and levels.count(1) == 1 else [f"titles: {levels}"]
+    return found + [f"{a} to {b}" for a, b in itertools.pairwise(levels) if b > a + 1]
+
+
+def check_images(markdown):
+    """Return the images of a text whose alternative says little."""
+    images = re.findall(r"!\[([^\]]*)\]\(\s*(\S+?)[\s)]", markdown)
+    return [target for alt, target in images if len(alt.split()) < 3]
+
+
+def check_links(markdown):
+    """Return the links that do not say where they lead."""
+    prose = re.sub(r"`[^`\n]*`", "code", markdown)
+    prose = re.sub(r"!\[([^\]]*)\]\([^)]*\)", r"\1", prose)  # a badge: its alternative is the text
+    links = re.findall(r"\[([^\]]+)\]\(\s*([^\s)]+)[^)]*\)", prose)
+    vague = r"(?i)(click )?(here|this|that|it|link|this (page|link|notebook)|(read )?more|page)\W*"
+    found = [text for text, _ in links if re.fullmatch(vague, text.strip()) or "://" in text]
+    places = {}
+    for text, target in links:
+        places.setdefault(text.strip().lower(), set()).add(target)
+    found += [f"{text}: {sorted(targets)}" for text, targets in places.items() if len(targets) > 1]
+    without_links = re.sub(r"\[[^\]]*\]\([^)]*\)", "", prose)
+    return found + re.findall(r"https?://\S+", without_links)
+
+
+def check_keys(markdown):
+    """Return the paragraphs and rows that ask for a mouse and name no key beside it."""
+    mouse = r"(?i)\b(double-|right-)?(click|drag|hover|mouse|button|toolbar|menu)(s|ed|ging)?\b"
+    key = r"`(Ctrl|Cmd|Shift|Alt|Enter|Esc|Tab|Space|[A-Z0-9])`"
+    parts = re.split(r"\n\s*\n|\n(?=\||- |\d+\. )", markdown)
+    found = [part for part in parts if re.search(mouse, re.sub(r"`[^`\n]*`", "", part))]
+    return [part.strip() for part in found if not re.search(key, part)]
+
+
+PROSE_CHECKS = {
+    check_headings: "# A\n\n## B\n\n### C\n\n## D",
+    check_images: "# A\n\n![Six digits, each misread](a.png)",
+    check_links: "# A\n\nSee [the Keras guide](https://a.b) and `https://c.d`.",
+    check_keys: "# A\n\nChoose *Close* in the File menu (`Alt`+`F`).\n\n| Press `Esc` |",
+}
+
+
+@pytest.mark.parametrize("check", PROSE_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_prose(path, check):
+    if check is check_keys and path.parent.name == "tests":
+        return  # a list of faults: it tells of buttons, and asks nobody to press one
+    assert check(markdown_of(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "markdown"),
+    [
+        (check_headings, "# A\n\n## B\n\n#### D"),
+        (check_headings, "## B"),
+        (check_headings, "# A\n\n# B"),
+        (check_images, "![](a.png)"),
+        (check_images, "![digits](a.png)"),
+        (check_links, "For more, [click here](https://a.b)."),
+        (check_links, "Read [this](a.md)."),
+        (check_links, "[https://a.b](https://a.b)"),
+        (check_links, "Look at https://a.b now."),
+        (check_links, "[The guide](a.md) and [the guide](b.md)"),
+        (check_keys, "Click on the square."),
+        (check_keys, "| What | Choose *Restart* in the Kernel menu |"),
+        (check_keys, "Use the stop button.\n\nOr press `Esc`."),
+    ],
+)
+def test_prose_check_fails_on_bad_prose(check, markdown):
+    assert check(PROSE_CHECKS[check]) == []
+    assert check(markdown) != []

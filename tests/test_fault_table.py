@@ -1,0 +1,32 @@
+"""The table in tests/README.md is made from the tests, and no fault is missing."""
+
+import fault_table
+import pytest
+
+
+def test_every_fault_has_a_test():
+    assert {number for number, *_ in fault_table.find_faults()} == set(range(1, 24))
+
+
+def test_page_is_up_to_date():
+    made = fault_table.render(fault_table.find_faults())
+    assert fault_table.PAGE.read_text(encoding="utf-8") == made, "python tests/fault_table.py"
+
+
+def test_cells_of_the_table_are_plain():
+    for number, *texts in fault_table.find_faults():
+        assert all(text and "|" not in text and "\n" not in text for text in texts), number
+
+
+MARKER = '@pytest.mark.fault(3, "cut", provoked="a server", outcome="a line")'
+
+
+@pytest.mark.parametrize(
+    ("decorator", "expected"),
+    [(MARKER, [(3, "cut", "a server", "a line")]), ("@pytest.mark.mnist", [])],
+)
+def test_markers_are_found(tmp_path, monkeypatch, decorator, expected):
+    monkeypatch.setattr(fault_table, "TESTS", tmp_path)
+    source = f"import pytest\n\n\n{decorator}\ndef test_a():\n    pass\n"
+    (tmp_path / "test_x.py").write_text(source, encoding="utf-8")
+    assert fault_table.find_faults() == [(*fault, "test_x::test_a") for fault in expected]
