@@ -150,12 +150,12 @@ def check_02_2(max_pool):
 def check_02_3(answer):
     """Read from the bars what half the filters of conv2d_2 save."""
     misconceptions = {
-        0.26: "That is the layer's own half. The layer above it gets cheaper too.",
+        0.26: "That is the layer's own half. The convolution that comes next gets cheaper too.",
         0.52: "That is all of conv2d_2. Half of it stays.",
         0.70: "That is both layers as a whole. Half of each stays.",
-        0.09: "That is what the layer above saves. Add the layer's own half.",
+        0.09: "That is what the next convolution saves. Add the layer's own half.",
         0.61: "That saves all of conv2d_2. Half of it stays.",
-        0.44: "The layer above loses half of its channels, not all of its work.",
+        0.44: "The next convolution loses half of its channels, not all of its work.",
         0.5: "That is the share of its filters. What share of all multiplications is it?",
     }
     _expect_share(answer, 0.35, misconceptions, tolerance=0.021)
@@ -197,7 +197,7 @@ def check_03_1(answer):
         640_000: "Divide by the size of the batch, do not multiply.",
     }
     _expect_number(answer, 785, misconceptions)
-    return "You need this number below: the learning rate is planned for all steps beforehand."
+    return "You will need such a count: the learning rate is planned for all steps beforehand."
 
 
 @_exercise
@@ -288,7 +288,7 @@ def check_04_2(answer):
         36: "That is a count. Divide it by all that were called a 1.",
     }
     others = "Not that. Give a share with two digits after the point; the hint shows the way."
-    _expect_share(answer, 36 / 52, misconceptions, 0.003, others, slack=0.006)
+    _expect_share(answer, 36 / 52, misconceptions, 0.003, others, slack=0.004)
     return "Of ten answers of 1, three are wrong: that is what the one who gets the answers asks."
 
 
@@ -298,7 +298,10 @@ def check_04_3(disagreements):
     labels = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     first = np.array([0, 1, 2, 3, 4, 5, 9, 9, 9, 8])
     second = np.array([0, 1, 2, 9, 9, 9, 6, 7, 1, 8])
-    counts = _array(_call(disagreements, labels, first, second), (2,)).astype(float).tolist()
+    counts = _array(_call(disagreements, labels, first, second))
+    if counts.shape == (2, 10):
+        raise NotYet("Those are two arrays of True and False. Count the True in each with `sum`.")
+    counts = _array(counts, (2,)).astype(float).tolist()
     causes = {
         (2, 3): "The two counts are swapped: first those that only the first one reads.",
         (6, 5): "Those are all correct answers. Leave out the images that both read.",

@@ -40,14 +40,13 @@ PLANS = {
                 [
                     "Feed the network in batches",
                     "Choose what to minimise, and how",
-                    "Draw the learning rate",
                     "Train",
                     "Read the learning curves",
                 ],
             ),
             ("04", ["Open the test set, once", "Put an interval around it"]),
         ],
-        "cuts": [("03", "Draw the learning rate"), ("02", "Count before you look")],
+        "cuts": [("02", "Count before you look"), ("03", "Choose what to minimise, and how")],
     },
     "half a day": {
         "minutes": 210,
@@ -174,7 +173,9 @@ def add_up(number, names=None):
         raise ValueError(f"Notebook {number} has no section {', '.join(sorted(unknown))}.")
     chosen = [sections[name] for name in (sections if names is None else [OPENING, *names])]
     read, exercises = (sum(section[key] for section in chosen) for key in ("read", "exercises"))
-    seconds = sum(section["seconds"] for section in chosen)
+    last = max(list(sections).index(name) for name in (names or sections))
+    # What is not read is run all the same: later cells need what it makes.
+    seconds = sum(section["seconds"] for section in list(sections.values())[: last + 1])
     return math.ceil(read), exercises, math.ceil(seconds / 60)
 
 
