@@ -16,8 +16,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 ROOT = Path(__file__).resolve().parents[1]
 RUNNER = ROOT / "notebooks" / "execute.py"
 SERIES = sorted(path.stem for path in RUNNER.parent.glob("[0-9][0-9]_*.ipynb"))
-SECONDS = {"00": 60, "01": 120, "02": 60, "03": 240, "04": 60, "05": 60}  # on two cores
-PEAK_MB = 1200
+# On two cores; 03 in float32, on a CPU without bfloat16. One that has it needs half the time.
+SECONDS = {"00": 60, "01": 120, "02": 60, "03": 420, "04": 60, "05": 60}
+PEAK_MB = 1250
 LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("source", "src")}
 
 
@@ -221,7 +222,8 @@ def test_save_cleans_and_writes_the_same_bytes_again(runner, toy):
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert notebook["metadata"] == runner.METADATA
     assert [cell["execution_count"] for cell in code] == [1, 2]
-    assert [cell["metadata"] for cell in code] == [{"tags": ["nbval-ignore-output"]}] * 2
+    kept = {"slideshow": {"slide_type": "skip"}, "tags": ["nbval-ignore-output"]}
+    assert [cell["metadata"] for cell in code] == [kept] * 2
     assert code[0]["outputs"][0]["text"] == ["é 0\n", "é 1\n", "é 2\n"]
     assert first.startswith(b'{\n "cells"') and first.endswith(b"}\n")
     runner.run_all([path])

@@ -2,16 +2,13 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+import timetable
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "notebooks"))
-import timetable  # noqa: E402
-
 LESSONS = ("00", "01", "02", "03", "04", "05")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIRST = "\n\n".join(cell.source for cell in nbformat.read(timetable.find_lesson("00"), 4).cells)
