@@ -177,11 +177,25 @@ def _find(name, folders):
     return None
 
 
+def find_file(folder, name):
+    """Return the path of the file that has one of the four in a folder, packed, unpacked or Keras'.
+
+    Args:
+        folder: a `pathlib.Path`.
+        name: one of `FILES`.
+
+    Raises:
+        StopIteration: there is none.
+    """
+    paths = (folder / f"{name}.gz", folder / name, folder / "mnist.npz")
+    return next(path for path in paths if path.is_file())
+
+
 def _read(folder, name):
     """Return the unpacked bytes of one file, verified."""
-    path, paths = folder, (folder / f"{name}.gz", folder / name, folder / "mnist.npz")
+    path = folder
     try:
-        path = next(path for path in paths if path.is_file())
+        path = find_file(folder, name)
         content = _unpack(path, name)
     except StopIteration:
         raise DataError(

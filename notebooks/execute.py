@@ -76,7 +76,7 @@ def main(arguments=None):
     try:
         paths = find_notebooks(options.notebooks)
         if options.small:
-            become_small()
+            become_small(psutil.Process())
         real = have_mnist()
         if options.save and not real:
             raise NotebookError("--save needs real MNIST: set MNIST_DIR to a folder that holds it.")
@@ -111,9 +111,8 @@ def find_notebooks(names):
     return [path.resolve() for path in paths] or sorted(NOTEBOOKS.glob(SERIES))
 
 
-def become_small():
-    """Leave this process, and the kernels that it starts, one core and 1.5 GB of memory each."""
-    process = psutil.Process()
+def become_small(process):
+    """Leave a process, and each of those that it starts from then on, one core and 1.5 GB."""
     if not hasattr(process, "rlimit"):
         raise NotebookError("--small needs Linux: elsewhere memory cannot be limited.")
     process.cpu_affinity(process.cpu_affinity()[:1])

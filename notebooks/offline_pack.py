@@ -128,15 +128,14 @@ def files_of_git():
 
 
 def copy_mnist(folder):
-    """Copy the four MNIST files, verified, and download them first where there are none."""
+    """Copy the MNIST files, verified, and download them first where there are none."""
     sys.path.insert(0, str(ROOT))
     from helpers import data
 
     source = find_mnist(data)
     folder.mkdir(parents=True)
     for name in data.FILES:
-        candidates = (source / f"{name}.gz", source / name)
-        path = next(path for path in candidates if path.is_file())
+        path = data.find_file(source, name)
         shutil.copyfile(path, folder / path.name)
 
 

@@ -4,6 +4,7 @@ CPU seconds are those that `make notebooks` measured. Reading is counted: 150 wo
 code a minute. Exercises take the minutes that their headings say.
 """
 
+import functools
 import json
 import math
 import re
@@ -126,6 +127,7 @@ def find_lesson(number):
     return next(p for p in NOTEBOOKS.glob(f"{number}_*.ipynb") if "_solutions" not in p.stem)
 
 
+@functools.cache  # a table asks for the same lesson many times
 def measure_sections(number):
     """Work out how long each section of a lesson takes.
 
@@ -180,7 +182,7 @@ def add_up(number, names=None):
 
 
 def state_reading(number):
-    """Return the minutes that a lesson says its reading takes: to the next five."""
+    """Return the minutes that a lesson says its reading takes: to the nearest five."""
     read = sum(section["read"] for section in measure_sections(number).values())
     return max(5, 5 * round(read / 5))
 

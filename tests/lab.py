@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
+import offline_pack
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,16 +55,6 @@ def find_chromium(playwright):
     return next(filter(None, map(shutil.which, names)), str(own) if own.is_file() else None)
 
 
-def copy_project(folder):
-    """Copy the project's files, those about to be committed too, so that no run changes them."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
-    for name in filter(None, listed.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-
-
 @contextlib.contextmanager
 def start_lab(folder, **variables):
     """Start JupyterLab on a copy of the project, with nothing of the user's own settings.
@@ -76,7 +67,7 @@ def start_lab(folder, **variables):
         A `Lab`.
     """
     project, home = folder / "project", folder / "home"
-    copy_project(project)
+    offline_pack.copy_project(project)
     home.mkdir()
     command = _lab_command(project)
     with (folder / "log.txt").open("wb") as log:

@@ -9,6 +9,7 @@ import sys
 import venv
 from pathlib import Path
 
+import execute
 import nbformat
 import psutil
 import pytest
@@ -19,7 +20,6 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 LESSONS = [path.stem for path in PATHS if not path.stem.endswith("_solutions")]
-SMALL_MB = 1500
 PLAIN = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1"}
 KEEP = "_kept = None\n_kept = {*globals()}"
 FORGET = "for _name in {*globals()} - _kept:\n    del globals()[_name]"
@@ -51,8 +51,7 @@ class Kernel:
     def become_small(self):
         """Leave the kernel one core and 1.5 GB of memory, where the system can."""
         if hasattr(self.process, "rlimit"):
-            self.process.cpu_affinity(self.process.cpu_affinity()[:1])
-            self.process.rlimit(psutil.RLIMIT_DATA, (SMALL_MB * 10**6, SMALL_MB * 10**6))
+            execute.become_small(self.process)
 
     def run(self, source):
         """Run a cell; return whether it worked, what it printed, and its errors' lines."""
@@ -131,7 +130,7 @@ def test_notebook_runs_first_and_a_second_time(opened):
     assert run_through(kernel, cells) == run_through(kernel, cells)
     if hasattr(kernel.process, "rlimit"):
         status = Path(f"/proc/{kernel.process.pid}/status").read_text(encoding="utf-8")
-        assert 100 < int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000 < SMALL_MB
+        assert 100 < int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000 < execute.SMALL_MB
 
 
 def named_in(result):
