@@ -4,11 +4,12 @@ say what is missing."""
 import dis
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,10 +68,19 @@ def find_maker(name, cells):
 
 
 def load_tensorflow():
-    """Load TensorFlow without its greeting; it takes some seconds and half a gigabyte."""
+    """Load TensorFlow without its greeting; it takes some seconds and half a gigabyte.
+
+    A container may see more cores than it may use (Binder's use one). TensorFlow would start a
+    thread for each that it sees; these would only take turns.
+    """
     with quiet_stderr():
         import tensorflow as tf
 
+        threading, cores = tf.config.threading, count_cores()
+        if cores < (os.cpu_count() or 1) and not threading.get_intra_op_parallelism_threads():
+            with suppress(RuntimeError):  # somebody has used TensorFlow already
+                threading.set_intra_op_parallelism_threads(cores)
+                threading.set_inter_op_parallelism_threads(cores)
         tf.constant(1.0) + 1  # the first operation prints as well
     # A notebook makes several networks; TensorFlow would warn that it has to trace each of them.
     tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())
@@ -190,9 +200,23 @@ def check_data():
 
 def count_cores():
     """Count the cores that this process may use; there may be more in the machine."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    return max(1, math.ceil(min(cores, _read_quota())))
+
+
+def _read_quota(folder=Path("/sys/fs/cgroup")):
+    """Return how many cores' time Linux grants this container; infinity where it sets no limit."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # versions 2, 1
+        try:
+            texts = [(folder / name).read_text(encoding="utf-8") for name in names]
+            quota, period = map(int, " ".join(texts).split())
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+        if quota > 0 and period > 0:
+            return quota / period
+    return math.inf
 
 
 def describe_machine():

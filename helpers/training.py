@@ -1,10 +1,8 @@
 """Training: augmentation, the one-cycle schedule, live curves; checkpoints come from `runs`.
 
-`python -m helpers.training` makes the files in models/ again.
+`python -m helpers.training` makes the files in models/ again; `recipes` has what it does.
 """
 
-import json
-import shutil
 import time
 
 import keras
@@ -13,10 +11,9 @@ import numpy as np
 import tensorflow as tf
 from IPython.display import display
 
-from helpers import data, model, plots, preflight
-from helpers.runs import (
+from helpers import model, plots
+from helpers.runs import (  # noqa: F401, what notebook 03 uses of a run is found in one place
     Checkpoint,
-    CheckpointError,
     Stopped,
     Watch,
     resume,
@@ -31,7 +28,7 @@ PEAK_LEARNING_RATE = 4e-3
 LIMITS = {"rotation": 8.0, "zoom": 0.08, "shear": 0.1, "shift": 2.0}
 
 
-def make_dataset(images, labels, training=False, batch_size=BATCH_SIZE, seed=0):
+def make_dataset(images, labels, training=False, batch_size=BATCH_SIZE, seed=0, limits=LIMITS):
     """Make the pipeline that feeds `fit`: uint8 in memory, scaled a batch at a time.
 
     Args:
@@ -40,6 +37,7 @@ def make_dataset(images, labels, training=False, batch_size=BATCH_SIZE, seed=0):
         training: shuffle, and transform every image anew in every epoch.
         batch_size: images per batch; the last one may be smaller.
         seed: of the shuffling and the transforms.
+        limits: of the transforms (see `random_affine`); None shows the images as they are.
 
     Returns:
         A `tf.data.Dataset` of float32 `(batch, 28, 28, 1)` in [0, 1] and uint8 `(batch,)`.
@@ -57,11 +55,16 @@ def make_dataset(images, labels, training=False, batch_size=BATCH_SIZE, seed=0):
 
     def load(batch):
         batch_images = tf.cast(tf.gather(images, batch), tf.float32) / 255
-        if training:
-            batch_images = random_affine(batch_images, random)
+        if training and limits:
+            batch_images = random_affine(batch_images, random, limits)
         return batch_images, tf.gather(labels, batch)
 
-    return positions.batch(batch_size).map(load).prefetch(2)
+    # There is nothing to tune here, and the end of an epoch may wait for the tuner, which sleeps
+    # longer and longer: 10, 20, 40 ms, up to a minute.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1  # so as not to share the network's threads
+    return positions.batch(batch_size).map(load).prefetch(2).with_options(options)
 
 
 def random_affine(images, random, limits=LIMITS):
@@ -143,17 +146,18 @@ def one_cycle(steps, peak=PEAK_LEARNING_RATE):
     )
 
 
-def compile_model(network, steps, peak=PEAK_LEARNING_RATE):
+def compile_model(network, steps, loss="sparse_categorical_crossentropy", weight_decay=0.01):
     """Compile a model as notebook 03 does: cross-entropy, and AdamW on the one-cycle schedule.
 
     Args:
         network: a Keras classifier that returns probabilities.
         steps: batches in the whole run.
-        peak: the highest learning rate.
+        loss: for labels in another form, or smoothed ones.
+        weight_decay: how strongly all parameters are pulled towards 0.
     """
     network.compile(
-        optimizer=keras.optimizers.AdamW(one_cycle(steps, peak), weight_decay=0.01),
-        loss="sparse_categorical_crossentropy",
+        optimizer=keras.optimizers.AdamW(one_cycle(steps), weight_decay=weight_decay),
+        loss=loss,
         metrics=["accuracy"],
     )
 
@@ -230,141 +234,10 @@ class LiveCurves(Watch):
         plots.plot_curves(self.axs, self.past, self.params["epochs"], self.running)
 
 
-def train(images, labels, validation, folder, epochs=3, seed=0):
-    """Train the network as notebook 03 does, or go on where a run was killed.
-
-    Args:
-        images: uint8 `(n, 28, 28)`.
-        labels: uint8 `(n,)`.
-        validation: `(images, labels)`, measured after each epoch.
-        folder: for `Checkpoint`.
-        epochs: passes over the images; the one-cycle schedule spans them all.
-        seed: of the weights, the shuffling and the transforms.
-
-    Returns:
-        `(network, history)`: the trained network and a dict of lists with a value per epoch.
-    """
-    keras.utils.set_random_seed(seed)
-    dataset = make_dataset(images, labels, training=True, seed=seed)
-    network, past = resume(folder)
-    if network is None:
-        network = model.build_model(dtype=model.training_dtype())
-        compile_model(network, steps=epochs * len(dataset))
-    checkpoint = Checkpoint(folder)
-    network.fit(
-        dataset,
-        epochs=epochs,
-        initial_epoch=len(past),
-        validation_data=make_dataset(*validation),
-        callbacks=[checkpoint],
-        shuffle=False,  # the dataset does that
-        verbose=2,
-    )
-    return network, checkpoint.history
-
-
-def make_shipped_model(seed=0, epochs=3):
-    """Train the model that the notebooks load, and write it to models/ with its results."""
-    (images, labels), (test_images, test_labels) = data.load_mnist()
-    if not data.is_mnist(labels):
-        raise SystemExit("The shipped model is made from MNIST. Set MNIST_DIR to its folder.")
-    (images, labels), validation = data.split_validation(images, labels)
-    folder = run_folder(f"shipped_seed_{seed}_epochs_{epochs}")
-    network, history = train(images, labels, validation, folder, epochs, seed)
-    seconds = sum(history.pop("seconds"))
-    plain = model.plain_copy(network)
-    probabilities = model.predict(plain, test_images).astype(np.float16)
-    results = {
-        "command": "python -m helpers.training",
-        "seed": seed,
-        "epochs": epochs,
-        "training_images": len(images),
-        "computed_in": model.training_dtype(),
-        "seconds": round(seconds, 1),
-        "validation": measure(model.predict(plain, validation[0]), validation[1]),
-        "test": measure(probabilities, test_labels),
-        "machine": preflight.describe_machine(),
-        "history": {name: [round(v, 5) for v in values] for name, values in history.items()},
-    }
-    draw_mistakes(model.SHIPPED.with_suffix(".png"), test_images, test_labels, probabilities)
-    save_with_results(model.SHIPPED, plain, probabilities, results)
-    shutil.rmtree(folder)  # or the next call would find nothing left to do
-
-
-def draw_mistakes(path, images, labels, probabilities):
-    """Draw every misread digit, the surest first, into a file.
-
-    Args:
-        path: of the PNG.
-        images: uint8 `(n, 28, 28)`.
-        labels: uint8 `(n,)`.
-        probabilities: `(n, 10)`.
-    """
-    predictions = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predictions != labels)
-    wrong = wrong[probabilities.max(axis=1)[wrong].argsort()[::-1]]
-    titles = [f"{labels[i]}, read {predictions[i]}" for i in wrong]
-    plots.use_style()
-    fig = plots.draw_digits(images[wrong], titles, columns=10, size=0.72)
-    write_beside(path, lambda part: fig.savefig(part, dpi=100))
-
-
-def save_with_results(path, network, probabilities, results):
-    """Write a trained network, its test probabilities and results, and the digests of them.
-
-    Args:
-        path: where the `.keras` file goes; `.npz` and `.json` get the same name. A `.png` of that
-            name, drawn before, gets its digest too.
-        network: a Keras model.
-        probabilities: `(n, 10)` for the test images.
-        results: a dict for the `.json`.
-    """
-    text = json.dumps(results, indent=1) + "\n"
-    write_beside(path, network.save)
-    write_beside(
-        path.with_suffix(".npz"),
-        lambda part: np.savez_compressed(part, test_probabilities=probabilities),
-    )
-    write_beside(
-        path.with_suffix(".json"),
-        lambda part: part.write_text(text, encoding="utf-8", newline="\n"),
-    )
-    files = (path.with_suffix(suffix) for suffix in (".json", ".keras", ".npz", ".png"))
-    record_digests(*(file for file in files if file.is_file()))
-    print(f"{path.name}: validation {results['validation']}, test {results['test']}")
-
-
-def record_digests(*paths):
-    """Record the SHA-256 of files of one folder in its `SHA256SUMS`; other files' lines stay.
-
-    Args:
-        paths: of the files, complete and final.
-    """
-    folder = paths[0].parent
-    digests = model.read_digests(folder) | {path.name: model.digest(path) for path in paths}
-    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    write_beside(
-        folder / model.DIGESTS,
-        lambda part: part.write_text(text, encoding="utf-8", newline="\n"),
-    )
-
-
-def measure(probabilities, labels):
-    """Count what a network misreads.
-
-    Args:
-        probabilities: `(n, 10)`.
-        labels: `(n,)`.
-
-    Returns:
-        A dict: `n`, `errors`, `accuracy`.
-    """
-    errors = int((probabilities.argmax(axis=1) != labels).sum())
-    return {"n": len(labels), "errors": errors, "accuracy": round(1 - errors / len(labels), 5)}
-
-
 if __name__ == "__main__":
+    from helpers import recipes, runs
+
     try:
-        make_shipped_model()
-    except (Stopped, CheckpointError) as reason:
+        recipes.main()
+    except (runs.Stopped, runs.CheckpointError) as reason:
         raise SystemExit(f"{reason}") from None

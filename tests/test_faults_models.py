@@ -14,10 +14,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import offline_pack
 import pytest
 from packaging.requirements import Requirement
 
-from helpers import model, training
+from helpers import model, recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 LOG_IN_PAGE = b"\r\n<!DOCTYPE html><html><title>Guest Wi-Fi</title><form>Log in</form></html>"
@@ -408,16 +409,16 @@ def test_recorded_digests_are_what_sha256sum_writes(tmp_path):
     first, second = tmp_path / "a.json", tmp_path / "b.keras"
     first.write_text("first", encoding="utf-8")
     second.write_text("second", encoding="utf-8")
-    training.record_digests(second, first)
+    recipes.record_digests(second, first)
     text = (tmp_path / "SHA256SUMS").read_bytes()
     assert re.fullmatch(rb"[0-9a-f]{64}  a\.json\n[0-9a-f]{64}  b\.keras\n", text)
     if shutil.which("sha256sum"):
         subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True)
     first.write_text("changed", encoding="utf-8")
     assert "a.json was changed" in refuse(model.check_digest, first)
-    training.record_digests(second)  # says nothing about the other file
+    recipes.record_digests(second)  # says nothing about the other file
     assert "a.json was changed" in refuse(model.check_digest, first)
-    training.record_digests(first)
+    recipes.record_digests(first)
     model.check_digest(first)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "a.json", "b.keras"]
 
@@ -427,7 +428,7 @@ def test_saving_a_model_records_all_its_files(tiny, tmp_path):
     (tmp_path / "new.png").write_bytes(b"drawn before")
     (tmp_path / "other.png").write_bytes(b"of another model")
     results = {"validation": {}, "test": {}}
-    training.save_with_results(path, model.load_model(tiny[0]), np.zeros((3, 10)), results)
+    recipes.save_with_results(path, model.load_model(tiny[0]), np.zeros((3, 10)), results)
     names = {"new.json", "new.keras", "new.npz", "new.png"}
     assert set(model.read_digests(tmp_path)) == names
     for name in names:
@@ -485,14 +486,11 @@ def test_forbidden_settings_are_seen(kind, start, end):
     outcome="none is found",
 )
 def test_no_safety_is_switched_off_anywhere():
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    try:
-        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
-    except (OSError, subprocess.CalledProcessError):
+    paths = [ROOT / name for name in offline_pack.files_of_git()]
+    if not paths:
         assert os.environ.get("CI") != "true", "not a git checkout"
         pytest.skip("not a git checkout: clone the repository with git")
-    paths = [ROOT / name for name in listed.split("\0") if name]
-    texts = {path: path.read_bytes().decode("utf-8", "replace") for path in paths if path.is_file()}
+    texts = {path: path.read_bytes().decode("utf-8", "replace") for path in paths}
     assert Path(__file__) in texts and len(texts) > 30
     found = {path.name: forbidden(text) for path, text in texts.items()}
     assert {name: kinds for name, kinds in found.items() if kinds} == {}

@@ -1,9 +1,5 @@
 """The pipeline, the transforms, the schedule, and what is left of a run that was stopped."""
 
-import signal
-import threading
-import time
-
 import keras
 import numpy as np
 import pytest
@@ -63,6 +59,11 @@ def test_dataset_scales_keeps_labels_with_images_and_shuffles_anew(digits):
         np.testing.assert_allclose(middle, drawn * 12 / 255, atol=1e-5)
         orders.append(drawn.tolist())
     assert sorted(orders[0]) == sorted(labels.tolist()) and orders[0] != orders[1]
+
+
+def test_end_of_an_epoch_does_not_wait_for_a_tuner(digits):
+    for dataset in (training.make_dataset(*digits, training=t) for t in (True, False)):
+        assert dataset.options().autotune.enabled is False
 
 
 def test_transform_that_does_nothing_changes_nothing(digits):
@@ -126,24 +127,6 @@ def test_new_run_in_the_same_folder_starts_its_history_anew(tiny, digits, tmp_pa
         checkpoint = training.Checkpoint(tmp_path)
         tiny().fit(dataset, epochs=2, shuffle=False, callbacks=[checkpoint], verbose=0)
     assert len(checkpoint.history["loss"]) == 2
-
-
-def test_train_goes_on_where_it_was_stopped(digits, tmp_path, monkeypatch):
-    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
-    monkeypatch.setattr(training.model, "build_model", lambda dtype: keras.Sequential(layers))
-
-    def stop_after_the_first_epoch():
-        while len(list(tmp_path.glob("epoch_*.json"))) < 2:
-            time.sleep(0.001)
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=stop_after_the_first_epoch, daemon=True).start()
-    with pytest.raises(training.Stopped, match=r"Stopped in epoch \d+ of 300"):
-        training.train(*digits, digits, tmp_path, epochs=300)
-    _, past = training.resume(tmp_path)
-    assert 1 <= len(past) < 300
-    network, history = training.train(*digits, digits, tmp_path, epochs=len(past) + 1)
-    assert len(history["val_loss"]) == len(past) + 1 == int(network.optimizer.iterations)
 
 
 def test_failed_write_leaves_the_good_file_and_no_rest(tmp_path):

@@ -1,0 +1,168 @@
+"""Runs by name: they resume, and what they record follows from the probabilities they keep."""
+
+import json
+import signal
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+from scipy import stats
+
+from helpers import data, model, recipes, runs, training
+
+RECORDED = [name for name in recipes.RECIPES if (model.MODELS / f"{name}.json").is_file()]
+
+
+@pytest.fixture
+def digits():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    return images, (np.arange(40) % 10).astype(np.uint8)
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """Make a network of one dense layer of every recipe, and models/ a folder of its own."""
+    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    monkeypatch.setattr(model, "build_model", lambda dtype: keras.Sequential(layers))
+    monkeypatch.setattr(model, "plain_copy", lambda network: network)
+    monkeypatch.setattr(model, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(model, "SHIPPED", tmp_path / "models" / "mnist_cnn.keras")
+    monkeypatch.setenv("MNIST_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models"
+
+
+def test_train_goes_on_where_it_was_stopped(digits, tiny, tmp_path):
+    folder = tmp_path / "run"
+
+    def stop_after_the_first_epoch():
+        while len(list(folder.glob("epoch_*.json"))) < 2:
+            time.sleep(0.001)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=stop_after_the_first_epoch, daemon=True).start()
+    with pytest.raises(runs.Stopped, match=r"Stopped in epoch \d+ of 300"):
+        recipes.train(recipes.Recipe(epochs=300), *digits, 0, folder)
+    _, past = runs.resume(folder)
+    assert 1 <= len(past) < 300
+    longer = recipes.Recipe(epochs=len(past) + 1)
+    network, rows = recipes.train(longer, *digits, 0, folder)
+    assert rows[:-1] == past and len(rows) == int(network.optimizer.iterations)
+    assert recipes.train(longer, *digits, 0, folder)[1] == rows  # nothing is left to do
+
+
+def test_last_epochs_show_the_images_as_they_are(digits, tiny, monkeypatch):
+    shown = []
+
+    def fit(network, dataset, initial_epoch, epochs, **_):
+        pixels = np.sort(next(iter(dataset))[0].numpy(), axis=None)
+        given = np.sort(digits[0] / 255, axis=None)
+        shown.append((initial_epoch, epochs, np.allclose(pixels, given, atol=1e-5)))
+
+    monkeypatch.setattr(keras.Sequential, "fit", fit)
+    recipes.train(recipes.Recipe(epochs=5, plain_epochs=2), *digits, 0)
+    assert shown == [(0, 3, False), (3, 5, True)]
+
+
+@pytest.fixture
+def small_data(digits, tiny, monkeypatch):
+    """Take forty digits for MNIST, two of them with disputed labels."""
+    monkeypatch.setattr(data, "load_mnist", lambda: (digits, digits))
+    monkeypatch.setattr(data, "is_mnist", lambda labels: True)
+    monkeypatch.setattr(data, "DISPUTED_TEST_LABELS", (3, 5))
+    monkeypatch.setattr(data, "split_validation", lambda *both: (digits, digits))
+
+
+def test_command_records_each_seed_once(small_data, tiny, monkeypatch):
+    short = recipes.Recipe(epochs=3, plain_epochs=1, smoothing=0.1)
+    monkeypatch.setitem(recipes.RECIPES, "best", short)
+    recipes.main(["best", "--seeds", "2"])
+    first = recipes.read_record("best")
+    recipes.main(["best", "--seeds", "3"])
+    record, kept = recipes.read_record("best"), recipes.read_probabilities("best")
+    assert list(record["runs"]) == ["seed_0", "seed_1", "seed_2"]
+    assert record["runs"]["seed_0"] == first["runs"]["seed_0"]
+    assert record["recipe"]["smoothing"] == 0.1
+    assert record["statistics"]["all"]["one_network"]["seeds"] == 3
+    assert record["statistics"]["without_disputed"]["n"] == 38
+    assert set(model.read_digests(tiny)) == {"best.json", "best.npz"}
+    assert kept["seed_0"].dtype == np.float16 and kept["seed_0_shifted"].shape == (40, 10)
+    assert not runs.run_folder("best_seed_2").exists()
+
+
+def test_command_without_a_recipe_makes_the_shipped_model(small_data, digits, tiny):
+    recipes.main([])
+    names = {f"mnist_cnn.{kind}" for kind in ("json", "keras", "npz", "png")}
+    assert set(model.read_digests(tiny)) == names
+    record = json.loads(model.SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
+    shipped = model.predict(model.load_shipped_model(), digits[0])
+    assert record["test"] == record["validation"] == recipes.measure(shipped, digits[1])
+    assert len(record["history"]["loss"]) == 3
+
+
+def test_shifted_reading_is_the_mean_over_five_positions(digits):
+    class Network:
+        output_shape = (None, 10)
+
+        def predict_on_batch(self, images):
+            return np.repeat(images[:, 14, 14], 10, axis=1)  # the pixel in the middle
+
+    images = digits[0][:3]
+    plain, shifted = recipes.predict_shifted(Network(), images)
+    around = [images[:, 14 - r, 14 - c] / 255 for r, c in recipes.SHIFTS]
+    np.testing.assert_allclose(plain[:, 0], around[0], atol=1e-3)
+    np.testing.assert_allclose(shifted[:, 0], np.mean(around, axis=0), atol=1e-3)
+    assert len(set(recipes.SHIFTS)) == 5
+
+
+def test_spread_is_students():
+    values = [0.995, 0.996, 0.997, 0.9955]
+    result = recipes.spread(values)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    np.testing.assert_allclose(result["interval"], expected, atol=1e-6)
+    assert (result["best"], result["worst"], result["seeds"]) == (0.997, 0.995, 4)
+    assert result["sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-6)
+
+
+def test_ensemble_reads_by_the_mean_of_the_probabilities():
+    labels = np.arange(4) % 10
+    sure, unsure = np.eye(10)[labels], np.eye(10)[(labels + 1) % 10] * 0.4
+    result = recipes.ensemble(np.stack([sure, unsure, unsure]), labels)
+    assert (result["errors"], result["n"]) == (0, 4)
+    assert result["without_two"]["worst"] == 0.0  # where only one of the unsure is left
+    assert result["interval"][1] == 1.0 and 0.5 < result["interval"][0] < 0.52
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_record_follows_from_the_kept_probabilities(name):
+    record, kept = recipes.read_record(name), recipes.read_probabilities(name)
+    assert record["recipe"] == json.loads(json.dumps(recipes.asdict(recipes.RECIPES[name])))
+    assert sorted(kept) == sorted(
+        f"{run}{part}" for run in record["runs"] for part in ("", "_shifted")
+    )
+    for run in record["runs"].values():
+        assert len(run["history"]["loss"]) == record["recipe"]["epochs"]
+    assert {p.dtype.name for p in kept.values()} == {"float16"}
+    assert {p.shape for p in kept.values()} == {(10_000, 10)}
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("name", RECORDED)
+def test_statistics_follow_from_the_kept_probabilities(name, tmp_path, monkeypatch):
+    _, (_, labels) = data.load_mnist()
+    record, kept = recipes.read_record(name), recipes.read_probabilities(name)
+    for run, values in record["runs"].items():
+        assert values["test"] == recipes.measure(kept[run], labels)
+        assert values["test_shifted"] == recipes.measure(kept[f"{run}_shifted"], labels)
+    monkeypatch.setattr(model, "MODELS", tmp_path)
+    recipes.write_record(name, record, kept)
+    recipes.summarise(name, labels)
+    assert recipes.read_record(name) == record
+
+
+def test_quick_is_the_recipe_of_notebook_03():
+    quick = recipes.RECIPES["quick"]
+    assert (quick.epochs, quick.smoothing, quick.limits) == (3, 0.0, training.LIMITS)
