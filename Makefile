@@ -8,13 +8,14 @@ PYTEST_OPTIONS ?= -n 2 --dist loadfile
 BIN = .venv/bin
 READY = .venv/.ready
 TESTS_READY = .venv/.tests-ready
+BENCH_READY = .venv/.bench-ready
 BUILDING = .venv/.building
 PIP_INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 VERSION = $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null)
 OTHER_PYTHON = mnist-CNN needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $(or $(VERSION),not there). \
   Install one (then: make $(MAKECMDGOALS) PYTHON=python3.12)
 
-.PHONY: help lab run test notebooks offline-pack
+.PHONY: help lab run test notebooks offline-pack bench
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -34,6 +35,9 @@ test: $(TESTS_READY) ## run the tests, notebooks included
 notebooks: $(READY) ## execute and clean the committed notebooks (needs real MNIST)
 	@$(BIN)/python notebooks/execute.py --save
 
+bench: $(BENCH_READY) ## time training and reading against Keras' and PyTorch's own (an hour)
+	$(BIN)/python -m benchmarks.bench
+
 offline-pack: $(READY) ## make build/offline-pack, to set up from without a network
 	@$(BIN)/python notebooks/offline_pack.py
 
@@ -51,4 +55,9 @@ $(READY): requirements.txt
 $(TESTS_READY): $(READY) tests/requirements.txt
 	@echo "Installing into .venv what tests/requirements.txt lists."
 	@$(PIP_INSTALL) -r requirements.txt -r tests/requirements.txt
+	@touch $@
+
+$(BENCH_READY): $(READY) benchmarks/requirements.txt
+	@echo "Installing into .venv what benchmarks/requirements.txt lists."
+	@$(PIP_INSTALL) -r requirements.txt -r benchmarks/requirements.txt
 	@touch $@

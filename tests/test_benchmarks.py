@@ -1,0 +1,88 @@
+"""The benchmarks run, and their page shows what was measured."""
+
+import json
+import statistics
+import time
+
+import numpy as np
+import pytest
+
+from benchmarks import bench, epoch, to_accuracy
+
+RESULTS = json.loads(bench.RESULTS.read_text(encoding="utf-8"))
+PAGE = bench.PAGE.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def digits():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (320, 28, 28), dtype=np.uint8)
+    return images, (np.arange(320) % 10).astype(np.uint8)
+
+
+def test_page_shows_the_results_and_filling_it_again_changes_nothing():
+    assert bench.fill_tables(PAGE, RESULTS) == PAGE
+    changed = json.loads(json.dumps(RESULTS))
+    changed["epoch"]["runs"]["keras-float32"]["seconds"] += 1
+    assert bench.fill_tables(PAGE, changed) != PAGE
+
+
+def test_every_part_was_measured_and_says_where():
+    assert set(RESULTS) == set(bench.PARTS) == set(bench.TABLES) - {"notebooks"}
+    for part in RESULTS.values():
+        assert {"cpu", "cores", "tensorflow", "keras", "torch"} <= set(part["machine"])
+
+
+def test_medians_follow_from_three_runs_of_each_contender():
+    runs = RESULTS["epoch"]["runs"]
+    assert set(runs) == set(bench.EPOCH) == set(epoch.CONTENDERS)
+    for run in runs.values():
+        assert len(run["all_seconds"]) >= 3
+        assert run["seconds"] == round(statistics.median(run["all_seconds"]), 1)
+    possible = RESULTS["epoch"]["gigaflops"]["float32"]
+    share = bench.TERAFLOP * 1000 / possible / runs["keras-float32"]["seconds"]
+    assert runs["keras-float32"]["share"] == pytest.approx(share, abs=0.006)
+
+
+def test_times_to_an_accuracy_follow_from_the_epochs_of_three_seeds():
+    runs = RESULTS["to_accuracy"]["runs"]
+    assert set(runs) == set(bench.RECIPES) == set(to_accuracy.RUNNERS)
+    for run in runs.values():
+        epochs = list(run["epochs"].values())
+        assert len(epochs) >= 3
+        assert run["to_99.0"] == [bench.find_first(rows, 0.99) for rows in epochs]
+        assert run["to_99.5"] == [bench.find_first(rows, 0.995) for rows in epochs]
+
+
+def test_first_evaluation_that_reaches_an_accuracy_counts():
+    rows = [{"seconds": 1.0, "accuracy": 0.98}, {"seconds": 2.0, "accuracy": 0.99}]
+    assert bench.find_first(rows, 0.99) == 2.0
+    assert bench.find_first(rows, 0.991) is None
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("quick", 3), ("keras-example", 15)])
+def test_recipes_of_the_race_run(name, epochs, digits):
+    race = to_accuracy.Race(*digits, time.perf_counter())
+    to_accuracy.RUNNERS[name](*digits, race, seed=0)
+    seconds = [row["seconds"] for row in race.rows]
+    assert len(seconds) == epochs and seconds == sorted(seconds)
+    assert {len(row) for row in race.rows} == {2}
+
+
+def test_recipe_of_2017_has_keras_layers_and_its_own_transforms(digits, monkeypatch):
+    seen = {}
+
+    def fit(network, dataset, **options):
+        seen.update(network=network, steps=len(dataset), **options)
+
+    monkeypatch.setattr(to_accuracy.keras.Sequential, "fit", fit)
+    to_accuracy.RUNNERS["lineage-2017"](*digits, None, seed=0)
+    layer = seen["network"].get_layer("batch_normalization_1")
+    assert type(layer) is to_accuracy.layers.BatchNormalization and layer.momentum == 0.99
+    assert (seen["epochs"], seen["steps"]) == (5, 5) and seen["network"].count_params() == 597_738
+
+
+@pytest.mark.parametrize("name", ["project-float32", "keras-float32"])
+def test_contenders_train_an_epoch(name, digits):
+    history = epoch.CONTENDERS[name](*digits)().history
+    assert np.isfinite(history["loss"]).all() and len(history["loss"]) == 1
