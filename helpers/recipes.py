@@ -101,7 +101,7 @@ def main(arguments=None):
     for seed in range(options.seeds):
         if f"seed_{seed}" not in read_record(options.recipe)["runs"]:
             record_seed(options.recipe, seed, training_part, test)
-    summarise(options.recipe, test[1])
+            summarise(options.recipe, test[1])
 
 
 def make_shipped_model(training_part, test, seed=0):
@@ -172,6 +172,8 @@ def summarise(name, labels):
     """Work out the statistics of a recipe's seeds from their probabilities, and record them."""
     record, kept = read_record(name), read_probabilities(name)
     runs = list(record["runs"])
+    if len(runs) < 2:  # one number has no spread
+        return
     plain = np.stack([kept[run] for run in runs])
     shifted = np.stack([kept[f"{run}_shifted"] for run in runs])
     parts = {"all": np.arange(len(labels)), "without_disputed": undisputed(len(labels))}
@@ -186,7 +188,7 @@ def summarise(name, labels):
         for part, chosen in parts.items()
     }
     write_record(name, record, kept)
-    print(json.dumps(record["statistics"]["all"], indent=1))
+    print(f"{name}: {record['statistics']['all']['one_network']}", flush=True)
 
 
 def undisputed(n):

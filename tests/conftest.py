@@ -1,4 +1,4 @@
-"""A small MNIST of four files, and servers for it."""
+"""A small MNIST of four files, servers for it, and images of noise."""
 
 import gzip
 import hashlib
@@ -26,6 +26,14 @@ def small_mnist(tmp_path_factory):
         digests = (hashlib.sha256(part).hexdigest() for part in (packed, content))
         files[name] = (*digests, shape)
     return folder, files
+
+
+@pytest.fixture
+def digits():
+    """Forty images of noise and their labels, four of each class."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    return images, (np.arange(40) % 10).astype(np.uint8)
 
 
 @pytest.fixture

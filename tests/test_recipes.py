@@ -16,13 +16,6 @@ RECORDED = [name for name in recipes.RECIPES if (model.MODELS / f"{name}.json").
 
 
 @pytest.fixture
-def digits():
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (40, 28, 28), dtype=np.uint8)
-    return images, (np.arange(40) % 10).astype(np.uint8)
-
-
-@pytest.fixture
 def tiny(monkeypatch, tmp_path):
     """Make a network of one dense layer of every recipe, and models/ a folder of its own."""
     layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]

@@ -9,13 +9,6 @@ from helpers import training
 
 
 @pytest.fixture
-def digits():
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (40, 28, 28), dtype=np.uint8)
-    return images, (np.arange(40) % 10).astype(np.uint8)
-
-
-@pytest.fixture
 def tiny():
     """Return a function that makes a compiled network of one dense layer."""
 
