@@ -25,11 +25,11 @@ TERAFLOP = 3.66  # in an epoch of 60,000 images: forward, and twice as much back
 EPOCH = {
     "project-bfloat16": "this project, bfloat16",
     "project-bfloat16-transforms": "the same, with the transforms of notebook 03",
-    "keras-bfloat16": "Keras as it comes, `mixed_bfloat16`",
+    "keras-bfloat16": "Keras as it comes, bfloat16",
     "pytorch-bfloat16": "PyTorch, channels last, bfloat16",
     "project-float32": "this project, float32",
-    "keras-float32": "Keras as it comes",
-    "pytorch-float32": "PyTorch, channels last",
+    "keras-float32": "Keras as it comes, float32",
+    "pytorch-float32": "PyTorch, channels last, float32",
 }
 THREADS = {"as `load_tensorflow` sets them": 0, "1": 1, "8": 8, "32": 32}
 RECIPES = {
