@@ -128,11 +128,14 @@ import os, sys
 from helpers import runs
 import keras, numpy as np
 
+def say(line):
+    os.write(1, line.encode() + b"\\n")  # at once: a kill must not leave half a line
+
 class Report(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
-        print("batch", flush=True)
+        say("batch")
     def on_epoch_end(self, epoch, logs=None):
-        print("saved", epoch + 1, flush=True)
+        say(f"saved {epoch + 1}")
 
 def live(folder, epochs):
     random = np.random.default_rng(0)
@@ -152,9 +155,9 @@ for line in sys.stdin:
     if not child:
         live(sys.argv[1], int(sys.argv[2]))
         os._exit(0)
-    print("born", child, flush=True)
+    say(f"born {child}")
     os.waitpid(child, 0)
-    print("gone", flush=True)
+    say("gone")
 """
 
 
@@ -193,7 +196,9 @@ class Nursery:
         old, batches, saved, alive = self.half_written(), 0, 0, True
         self.process.stdin.write("live\n")
         _, child = self.lines.get(timeout=120)
+        deadline = time.monotonic() + 300
         while True:
+            assert time.monotonic() < deadline, "the run neither goes on nor ends"
             if alive and (self.half_written() - old if moment == "save" else batches == moment):
                 time.sleep(delay)
                 with contextlib.suppress(ProcessLookupError):
