@@ -13,7 +13,7 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
-from helpers import preflight
+from helpers import data, preflight
 from helpers.recipes import write_text
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +43,9 @@ def main(parts):
     """Run the parts that were named, or all; write the results and the tables after each."""
     if unknown := set(parts) - set(PARTS):
         raise SystemExit(f"There is no part {unknown.pop()}; choose from: {', '.join(PARTS)}.")
+    _, (_, labels) = data.load_mnist()
+    if not data.is_mnist(labels):
+        raise SystemExit("These are benchmarks on MNIST. Set MNIST_DIR to its folder.")
     for name in parts or PARTS:
         measured = PARTS[name]()
         results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}

@@ -37,7 +37,7 @@ def make_dataset(images, labels, training=False, batch_size=BATCH_SIZE, seed=0, 
         training: shuffle, and transform every image anew in every epoch.
         batch_size: images per batch; the last one may be smaller.
         seed: of the shuffling and the transforms.
-        limits: of the transforms (see `random_affine`); None shows the images as they are.
+        limits: of the transforms (see `random_transform`); None shows the images as they are.
 
     Returns:
         A `tf.data.Dataset` of float32 `(batch, 28, 28, 1)` in [0, 1] and uint8 `(batch,)`.
@@ -56,7 +56,7 @@ def make_dataset(images, labels, training=False, batch_size=BATCH_SIZE, seed=0, 
     def load(batch):
         batch_images = tf.cast(tf.gather(images, batch), tf.float32) / 255
         if training and limits:
-            batch_images = random_affine(batch_images, random, limits)
+            batch_images = random_transform(batch_images, random, limits)
         return batch_images, tf.gather(labels, batch)
 
     # There is nothing to tune here, and the end of an epoch may wait for the tuner, which sleeps
@@ -67,13 +67,14 @@ def make_dataset(images, labels, training=False, batch_size=BATCH_SIZE, seed=0, 
     return positions.batch(batch_size).map(load).prefetch(2).with_options(options)
 
 
-def random_affine(images, random, limits=LIMITS):
+def random_transform(images, random, limits=LIMITS):
     """Rotate, zoom, shear and shift every image a little, by one bilinear resampling.
 
     Args:
         images: float32 `(n, 28, 28, 1)`.
         random: a `tf.random.Generator`.
-        limits: the largest rotation (degrees), zoom and shear (fractions) and shift (pixels).
+        limits: the largest rotation (degrees), zoom and shear (fractions) and shift (pixels); with
+            `elastic` (pixels), the image is bent as well (see `random_field`).
 
     Returns:
         float32 `(n, 28, 28, 1)`; what comes from outside an image is 0.
@@ -84,7 +85,10 @@ def random_affine(images, random, limits=LIMITS):
         for limit in (np.deg2rad(limits["rotation"]), limits["shear"])
     )
     zoom, shift = (random.uniform([n, 2], -limits[k], limits[k]) for k in ("zoom", "shift"))
-    return transform(images, *affine_coefficients(angle, 1 + zoom, shear, shift))
+    coefficients = affine_coefficients(angle, 1 + zoom, shear, shift)
+    if "elastic" in limits:
+        return bend(images, random_field(n, random, limits["elastic"]), *coefficients)
+    return transform(images, *coefficients)
 
 
 def affine_coefficients(angle, scales, shear, shift):
@@ -129,6 +133,49 @@ def transform(images, a0, a1, a2, b0, b1, b2):
     )
 
 
+def random_field(n, random, limit):
+    """Draw a smooth field of displacements for each image.
+
+    Args:
+        n: how many images.
+        random: a `tf.random.Generator`.
+        limit: how far each of 5 × 5 knots is moved at most, in x and in y, in pixels; between
+            the knots the field is cubic.
+
+    Returns:
+        float32 `(n, 2, 28, 28)`: displacements in x and in y, in pixels. After Simard and others,
+        "Best practices for convolutional neural networks", 2003, who blur noise instead.
+    """
+    knots = random.uniform([n, 2, 5, 5], -limit, limit)
+    # What a cubic enlargement from 5 to 28 pixels takes from each knot; both axes take the same.
+    weights = tf.image.resize(tf.eye(5)[..., tf.newaxis], (28, 5), "bicubic")[..., 0]
+    return tf.einsum("yi,ndij,xj->ndyx", weights, knots, weights)
+
+
+def bend(images, field, a0, a1, a2, b0, b1, b2):
+    """Resample each image as `transform` does, with a displacement for every pixel.
+
+    Args:
+        images: float32 `(n, 28, 28, 1)`, empty at the border, which is repeated outwards.
+        field: `(n, 2, 28, 28)`, added to x and to y, in pixels.
+        a0, a1, a2, b0, b1, b2: `(n,)` each (see `affine_coefficients`).
+
+    Returns:
+        float32 `(n, 28, 28, 1)`.
+    """
+    a0, a1, a2, b0, b1, b2 = (c[:, tf.newaxis, tf.newaxis] for c in (a0, a1, a2, b0, b1, b2))
+    column, row = tf.range(28.0), tf.range(28.0)[:, tf.newaxis]
+    x = tf.clip_by_value(a0 * column + a1 * row + a2 + field[:, 0], 0, 26.999)
+    y = tf.clip_by_value(b0 * column + b1 * row + b2 + field[:, 1], 0, 26.999)
+    left, top = tf.floor(x), tf.floor(y)
+    first = tf.range(tf.shape(images)[0])[:, tf.newaxis, tf.newaxis] * 784
+    corner = first + tf.cast(top, tf.int32) * 28 + tf.cast(left, tf.int32)
+    pixels = tf.reshape(images, [-1])
+    a, b, c, d = (tf.gather(pixels, corner + step) for step in (0, 1, 28, 29))
+    upper, lower = a + (x - left) * (b - a), c + (x - left) * (d - c)
+    return (upper + (y - top) * (lower - upper))[..., tf.newaxis]
+
+
 def one_cycle(steps, peak=PEAK_LEARNING_RATE):
     """Return the one-cycle learning rate: a linear warm-up, then half a cosine down to 0.
 
@@ -146,18 +193,17 @@ def one_cycle(steps, peak=PEAK_LEARNING_RATE):
     )
 
 
-def compile_model(network, steps, loss="sparse_categorical_crossentropy", weight_decay=0.01):
+def compile_model(network, steps, weight_decay=0.01):
     """Compile a model as notebook 03 does: cross-entropy, and AdamW on the one-cycle schedule.
 
     Args:
         network: a Keras classifier that returns probabilities.
         steps: batches in the whole run.
-        loss: for labels in another form, or smoothed ones.
         weight_decay: how strongly all parameters are pulled towards 0.
     """
     network.compile(
         optimizer=keras.optimizers.AdamW(one_cycle(steps), weight_decay=weight_decay),
-        loss=loss,
+        loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
 

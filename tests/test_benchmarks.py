@@ -27,6 +27,15 @@ def test_page_shows_the_results_and_filling_it_again_changes_nothing():
     assert bench.fill_tables(PAGE, changed) != PAGE
 
 
+def test_other_digits_and_unknown_parts_are_refused(monkeypatch, digits):
+    monkeypatch.setattr(bench.data, "load_mnist", lambda: (digits, digits))
+    monkeypatch.setattr(bench, "PARTS", {"epoch": lambda: pytest.fail("it was measured")})
+    with pytest.raises(SystemExit, match="Set MNIST_DIR"):
+        bench.main([])
+    with pytest.raises(SystemExit, match="no part epcoh; choose from: epoch"):
+        bench.main(["epcoh"])
+
+
 def test_every_part_was_measured_and_says_where():
     assert set(RESULTS) == set(bench.PARTS) == set(bench.TABLES) - {"notebooks"}
     for part in RESULTS.values():

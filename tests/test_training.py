@@ -79,13 +79,40 @@ def test_transforms_move_a_dot_where_they_should(given, lands):
     assert abs(row - lands[0]) <= 1 and abs(column - lands[1]) <= 1
 
 
-def test_random_affine_stays_within_its_limits():
-    images = tf.repeat(dot(14, 14), 200, axis=0)
-    moved = training.random_affine(images, tf.random.Generator.from_seed(0)).numpy()[..., 0]
+@pytest.mark.parametrize("more", [{}, {"elastic": 0.5}], ids=["affine", "elastic"])
+def test_random_transform_stays_within_its_limits(more):
+    images, random = tf.repeat(dot(14, 14), 200, axis=0), tf.random.Generator.from_seed(0)
+    moved = training.random_transform(images, random, {**training.LIMITS, **more}).numpy()[..., 0]
     ink = moved.sum(axis=(1, 2))
     centre = (moved.sum(axis=2) @ np.arange(28)) / ink
-    assert abs(centre - 14).max() < training.LIMITS["shift"] + 0.6
+    assert abs(centre - 14).max() < training.LIMITS["shift"] + 0.6 + sum(more.values()) * 1.4
     assert centre.std() > 0.8
+
+
+def test_field_of_displacements_is_smooth_and_within_its_limit():
+    field = training.random_field(50, tf.random.Generator.from_seed(0), 1.5).numpy()
+    assert field.shape == (50, 2, 28, 28)
+    assert 1.5 < abs(field).max() < 1.5 * 1.4  # a cubic overshoots its knots
+    assert abs(field.mean()) < 0.1 and 0.5 < field.std() < 1
+    steps = abs(np.diff(field, axis=-1))
+    assert steps.max() < 1.5 < abs(field[..., 0] - field[..., 14]).max()
+
+
+def test_bending_by_no_field_is_the_affine_transform(digits):
+    images = np.pad(digits[0][:20, 4:-4, 4:-4, None], ((0, 0), (4, 4), (4, 4), (0, 0))) / 255
+    turn = [np.repeat(c, 20) for c in coefficients(angle=0.2, shift=(1.0, -1.5))]
+    bent = training.bend(images.astype("float32"), np.zeros((20, 2, 28, 28), "float32"), *turn)
+    affine = training.transform(images.astype("float32"), *turn)
+    np.testing.assert_allclose(bent, affine, atol=1e-4)
+
+
+def test_bending_moves_each_pixel_by_its_own_displacement():
+    field = np.zeros((1, 2, 28, 28), "float32")
+    field[0, 0, :, :14] = 3  # left of the middle, ink comes from three pixels to the right
+    images = dot(10, 8) + dot(10, 20)
+    moved = training.bend(images, field, *coefficients()).numpy()[0, 10, :, 0]
+    assert moved[5] == pytest.approx(1) and moved[20] == pytest.approx(1)
+    assert np.count_nonzero(moved > 1e-3) == 2
 
 
 def test_one_cycle_rises_peaks_after_a_fifth_and_ends_near_zero():
