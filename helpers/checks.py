@@ -379,9 +379,9 @@ def check_05_2(without):
 def check_05_3(answer):
     """Choose the share to decide when a person's reading and an error have a price."""
     misconceptions = {
-        1.0: "Then 46 errors cost 46.00, and nobody was paid to prevent them.",
+        1.0: "Then 36 errors cost 36.00, and nobody was paid to prevent them.",
         0.99: "Cheaper than no help, but the next 100 readings would pay for themselves too.",
-        0.95: "No error is left, but 300 more readings cost more than the 6 errors they prevent.",
+        0.95: "One error is left, but 300 more readings cost more than the 3 errors they prevent.",
         0.02: "That is the share for the person. Give the share that the network decides.",
         0.05: "That is a share for the person. Give the share that the network decides.",
         0.01: "That is a share for the person. Give the share that the network decides.",

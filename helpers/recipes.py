@@ -1,12 +1,14 @@
-"""Whole training runs by name: `python -m helpers.training best` trains and records ten of them.
+"""Whole training runs by name: `python -m helpers.training best` trains and records ten seeds.
 
 A run that was killed goes on at its last finished epoch when the command is given again; seeds that
 are recorded already are left alone.
 """
 
 import argparse
+import concurrent.futures
 import itertools
 import json
+import multiprocessing
 import shutil
 from dataclasses import asdict, dataclass, field
 
@@ -18,6 +20,8 @@ from scipy import stats
 from helpers import data, model, plots, preflight, training
 from helpers.runs import Checkpoint, resume, run_folder, write_beside
 
+SHIPPED_RECIPE = "best"  # its seed 0 is the model that the notebooks load
+PLAIN = "plain.keras"  # a run's network, when it is trained
 # The image as it is and moved by a pixel to each side: (rows, columns).
 SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 
@@ -28,19 +32,20 @@ class Recipe:
 
     epochs: int
     plain_epochs: int = 0  # the last ones, in which the images are shown as they are
-    smoothing: float = 0.0  # of the labels: this much is shared out among all ten classes
     weight_decay: float = 0.01
     limits: dict = field(default_factory=lambda: training.LIMITS)  # of the transforms
 
 
 RECIPES = {
+    "one_epoch": Recipe(
+        epochs=1, limits={"rotation": 4.0, "zoom": 0.04, "shear": 0.05, "shift": 1.0}
+    ),
     "quick": Recipe(epochs=3),  # that of notebook 03
     "best": Recipe(
         epochs=15,
         plain_epochs=1,
-        smoothing=0.05,
         weight_decay=0.05,
-        limits={"rotation": 10.0, "zoom": 0.1, "shear": 0.125, "shift": 2.5},
+        limits={"rotation": 10.0, "zoom": 0.1, "shear": 0.125, "shift": 2.5, "elastic": 1.0},
     ),
 }
 
@@ -60,12 +65,14 @@ def train(recipe, images, labels, seed, folder=None, callbacks=()):
         `(network, rows)`: the trained network, and a dict for each epoch; none without a folder.
     """
     keras.utils.set_random_seed(seed)
-    varied, plain = (_load(images, labels, seed, limits) for limits in (recipe.limits, None))
+    varied, plain = (
+        training.make_dataset(images, labels, training=True, seed=seed, limits=limits)
+        for limits in (recipe.limits, None)
+    )
     network, past = resume(folder) if folder else (None, [])
     if network is None:
         network = model.build_model(dtype=model.training_dtype())
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.smoothing)
-        training.compile_model(network, recipe.epochs * len(varied), loss, recipe.weight_decay)
+        training.compile_model(network, recipe.epochs * len(varied), recipe.weight_decay)
     callbacks = [*([Checkpoint(folder)] if folder else []), *callbacks]
     options = {"callbacks": callbacks, "verbose": 2 if folder else 0, "shuffle": False}
     done, change = len(past), recipe.epochs - recipe.plain_epochs
@@ -76,53 +83,70 @@ def train(recipe, images, labels, seed, folder=None, callbacks=()):
     return network, resume(folder, network)[1] if folder else []
 
 
-def _load(images, labels, seed, limits):
-    """Return the pipeline of notebook 03 with rows of ten in place of labels."""
-    dataset = training.make_dataset(images, labels, training=True, seed=seed, limits=limits)
-    return dataset.map(lambda batch, classes: (batch, tf.one_hot(classes, 10)))
-
-
 def main(arguments=None):
-    """Train and record what the command line asks for."""
+    """Train and record the seeds that the command line asks for and that are not recorded yet."""
     parser = argparse.ArgumentParser(
         prog="python -m helpers.training",
-        description="Train the network by a recipe, or else the model that the notebooks load.",
+        description="Train the network by a recipe with several seeds, and record them in models/.",
     )
-    parser.add_argument("recipe", nargs="?", choices=RECIPES)
+    parser.add_argument("recipe", nargs="?", choices=RECIPES, default=SHIPPED_RECIPE)
     parser.add_argument("--seeds", type=int, default=10, help="seeds 0 to N - 1 (10)", metavar="N")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds at a time (1)", metavar="N")
     options = parser.parse_args(arguments)
     preflight.load_tensorflow()
-    training_part, test = data.load_mnist()
-    if not data.is_mnist(training_part[1]):
+    _, (test_images, test_labels) = data.load_mnist()
+    if not data.is_mnist(test_labels):
         raise SystemExit("The models are made from MNIST. Set MNIST_DIR to its folder.")
-    if options.recipe is None:
-        make_shipped_model(training_part, test)
+    missing = [seed for seed in range(options.seeds) if is_missing(options.recipe, seed)]
+    for seed, run in train_seeds(options.recipe, missing, options.jobs):
+        record_seed(options.recipe, seed, run, test_images, test_labels)
+        summarise(options.recipe, test_labels)
+
+
+def is_missing(name, seed):
+    """Tell whether to train a seed of a recipe: not recorded, or its model is not as recorded."""
+    if (name, seed) == (SHIPPED_RECIPE, 0):
+        try:
+            model.check_digest(model.SHIPPED)
+        except (FileNotFoundError, model.ModelError):
+            return True
+    return f"seed_{seed}" not in read_record(name)["runs"]
+
+
+def train_seeds(name, seeds, jobs):
+    """Train seeds of a recipe, `jobs` at a time with their share of the cores; yield results."""
+    if jobs == 1:
+        yield from (train_seed(name, seed) for seed in seeds)
         return
-    for seed in range(options.seeds):
-        if f"seed_{seed}" not in read_record(options.recipe)["runs"]:
-            record_seed(options.recipe, seed, training_part, test)
-            summarise(options.recipe, test[1])
+    cores = max(1, preflight.count_cores() // jobs)
+    spawn = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
+    with concurrent.futures.ProcessPoolExecutor(jobs, spawn, limit_cores, (cores,)) as pool:
+        futures = [pool.submit(train_seed, name, seed) for seed in seeds]
+        yield from (future.result() for future in concurrent.futures.as_completed(futures))
 
 
-def make_shipped_model(training_part, test, seed=0):
-    """Train *quick* without the validation images; write models/mnist_cnn.* with its results."""
-    (images, labels), validation = data.split_validation(*training_part)
-    recipe, folder = RECIPES["quick"], run_folder(f"shipped_seed_{seed}")
-    network, rows = train(recipe, images, labels, seed, folder)
-    plain = model.plain_copy(network)
-    probabilities = model.predict(plain, test[0]).astype(np.float16)
-    results = {
-        "command": "python -m helpers.training",
-        "seed": seed,
-        "epochs": recipe.epochs,
-        "training_images": len(images),
-        **describe_run(rows),
-        "validation": measure(model.predict(plain, validation[0]), validation[1]),
-        "test": measure(probabilities, test[1]),
-    }
-    draw_mistakes(model.SHIPPED.with_suffix(".png"), *test, probabilities)
-    save_with_results(model.SHIPPED, plain, probabilities, results)
-    shutil.rmtree(folder)  # or the next call would find nothing left to do
+def limit_cores(cores):
+    """Load TensorFlow for so many cores, in a process that has not used it yet."""
+    tf.config.threading.set_intra_op_parallelism_threads(cores)
+    tf.config.threading.set_inter_op_parallelism_threads(cores)
+    preflight.load_tensorflow()
+
+
+def train_seed(name, seed):
+    """Train one seed of a recipe on all training images.
+
+    Args:
+        name: of the recipe.
+        seed: see `train`.
+
+    Returns:
+        `(seed, run)`, the second for the record. The network lies in the run's folder, plain.
+    """
+    (images, labels), _ = data.load_mnist()
+    folder = run_folder(f"{name}_seed_{seed}")
+    network, rows = train(RECIPES[name], images, labels, seed, folder)
+    write_beside(folder / PLAIN, model.plain_copy(network).save)
+    return seed, describe_run(rows)
 
 
 def describe_run(rows):
@@ -135,23 +159,23 @@ def describe_run(rows):
     }
 
 
-def record_seed(name, seed, training_part, test):
-    """Train one seed of a recipe on all training images and add it to the recipe's record."""
-    recipe, folder = RECIPES[name], run_folder(f"{name}_seed_{seed}")
-    network, rows = train(recipe, *training_part, seed, folder)
-    plain = model.plain_copy(network)
-    probabilities = predict_shifted(plain, test[0])
-    run = {
-        "test": measure(probabilities[0], test[1]),
-        "test_shifted": measure(probabilities[1], test[1]),
-        **describe_run(rows),
-    }
+def record_seed(name, seed, run, images, labels):
+    """Read the test images with the network of a trained seed; add it to the recipe's record."""
+    folder = run_folder(f"{name}_seed_{seed}")
+    network = model.load_model(folder / PLAIN)
+    plain, shifted = predict_shifted(network, images)
+    if (name, seed) == (SHIPPED_RECIPE, 0):
+        draw_mistakes(model.SHIPPED.with_suffix(".png"), images, labels, plain)
+        write_beside(model.SHIPPED, network.save)
+        record_digests(model.SHIPPED, model.SHIPPED.with_suffix(".png"))
     record, kept = read_record(name), read_probabilities(name)
-    kept |= {f"seed_{seed}": probabilities[0], f"seed_{seed}_shifted": probabilities[1]}
-    record["runs"][f"seed_{seed}"] = run
+    kept |= {f"seed_{seed}": plain, f"seed_{seed}_shifted": shifted}
+    results = {"test": measure(plain, labels), "test_shifted": measure(shifted, labels)}
+    runs = {**record["runs"], f"seed_{seed}": {**results, **run}}
+    record["runs"] = dict(sorted(runs.items()))  # they may have finished in any order
     write_record(name, record, kept)
-    shutil.rmtree(folder)  # or the next call would find nothing left to do
-    print(f"{name}, seed {seed}: {run['test']}, shifted {run['test_shifted']}", flush=True)
+    shutil.rmtree(folder)  # or nothing would be left to do another time
+    print(f"{name}, seed {seed}: {results}", flush=True)
 
 
 def predict_shifted(network, images):
@@ -286,26 +310,6 @@ def draw_mistakes(path, images, labels, probabilities):
     plots.use_style()
     fig = plots.draw_digits(images[wrong], titles, columns=10, size=0.72)
     write_beside(path, lambda part: fig.savefig(part, dpi=100))
-
-
-def save_with_results(path, network, probabilities, results):
-    """Write a trained network, its test probabilities and results, and the digests of them.
-
-    Args:
-        path: where the `.keras` file goes; `.npz` and `.json` get the same name. A `.png` of that
-            name, drawn before, gets its digest too.
-        network: a Keras model.
-        probabilities: `(n, 10)` for the test images.
-        results: a dict for the `.json`.
-    """
-    write_beside(path, network.save)
-    write_beside(
-        path.with_suffix(".npz"),
-        lambda part: np.savez_compressed(part, test_probabilities=probabilities),
-    )
-    write_text(path.with_suffix(".json"), json.dumps(results, indent=1) + "\n")
-    files = (path.with_suffix(suffix) for suffix in (".json", ".keras", ".npz", ".png"))
-    record_digests(*(file for file in files if file.is_file()))
 
 
 def record_digests(*paths):

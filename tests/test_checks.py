@@ -248,7 +248,7 @@ ANSWERS = {
     ),
     "05_3": (
         [0.98, 98, np.float64(0.98), tf.constant(0.98)],
-        {1: "46 errors", 0.99: "next 100", 0.95: "300 more", 0.02: "person", 0.5: "Choose one"},
+        {1: "36 errors", 0.99: "next 100", 0.95: "300 more", 0.02: "person", 0.5: "Choose one"},
     ),
 }
 RIGHT = [(name, answer) for name, (right, _) in ANSWERS.items() for answer in right]

@@ -1,6 +1,5 @@
 """The network's rows, its fast twin, and the model that ships."""
 
-import json
 import subprocess
 import sys
 import zipfile
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from helpers import data, model
+from helpers import data, model, recipes
 
 ROWS = [
     ("conv2d_1", (None, 26, 26, 32), 320),
@@ -154,27 +153,15 @@ def test_loaded_model_keeps_its_custom_layer_and_its_optimizer(tmp_path):
 
 
 @pytest.mark.mnist
-def test_shipped_model_errs_on_at_most_50_test_images(shipped):
-    (images, labels), (test_images, test_labels) = data.load_mnist()
-    record = json.loads(model.SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
-    probabilities = model.predict(shipped, test_images)
-    errors = int((probabilities.argmax(axis=1) != test_labels).sum())
-    assert errors <= 50
-    assert errors == record["test"]["errors"] and record["test"]["n"] == 10_000
-    _, (validation_images, validation_labels) = data.split_validation(images, labels)
-    misread = model.predict(shipped, validation_images).argmax(axis=1) != validation_labels
-    assert misread.sum() == record["validation"]["errors"]
-    kept = np.load(model.SHIPPED.with_suffix(".npz"))["test_probabilities"]
-    assert kept.dtype == np.float16
+def test_shipped_model_is_seed_0_of_its_recipe(shipped):
+    _, (images, labels) = data.load_mnist()
+    name = recipes.SHIPPED_RECIPE
+    kept = recipes.read_probabilities(name)["seed_0"]
+    probabilities = model.predict(shipped, images)
     np.testing.assert_allclose(kept, probabilities, atol=2e-3)
-
-
-def test_record_says_how_the_shipped_model_was_made():
-    record = json.loads(model.SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
-    assert record["command"] == "python -m helpers.training"
-    assert (record["seed"], record["epochs"], record["training_images"]) == (0, 3, 55_000)
-    assert {"cpu", "cores", "python", "tensorflow", "keras"} <= set(record["machine"])
-    assert len(record["history"]["val_accuracy"]) == 3
+    recorded = recipes.read_record(name)["runs"]["seed_0"]["test"]
+    assert recipes.measure(probabilities, labels) == recorded
+    assert recorded["n"] == 10_000 and recorded["errors"] <= 40
 
 
 def test_training_dtype_is_one_that_keras_knows():

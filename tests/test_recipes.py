@@ -70,7 +70,7 @@ def small_data(digits, tiny, monkeypatch):
 
 
 def test_command_records_each_seed_once(small_data, tiny, monkeypatch):
-    short = recipes.Recipe(epochs=3, plain_epochs=1, smoothing=0.1)
+    short = recipes.Recipe(epochs=3, plain_epochs=1, weight_decay=0.1)
     monkeypatch.setitem(recipes.RECIPES, "best", short)
     recipes.main(["best", "--seeds", "2"])
     first = recipes.read_record("best")
@@ -78,22 +78,54 @@ def test_command_records_each_seed_once(small_data, tiny, monkeypatch):
     record, kept = recipes.read_record("best"), recipes.read_probabilities("best")
     assert list(record["runs"]) == ["seed_0", "seed_1", "seed_2"]
     assert record["runs"]["seed_0"] == first["runs"]["seed_0"]
-    assert record["recipe"]["smoothing"] == 0.1
+    assert record["recipe"]["weight_decay"] == 0.1
     assert record["statistics"]["all"]["one_network"]["seeds"] == 3
     assert record["statistics"]["without_disputed"]["n"] == 38
-    assert set(model.read_digests(tiny)) == {"best.json", "best.npz"}
+    shipped = {"mnist_cnn.keras", "mnist_cnn.png"}
+    assert set(model.read_digests(tiny)) == {"best.json", "best.npz"} | shipped
     assert kept["seed_0"].dtype == np.float16 and kept["seed_0_shifted"].shape == (40, 10)
     assert not runs.run_folder("best_seed_2").exists()
 
 
-def test_command_without_a_recipe_makes_the_shipped_model(small_data, digits, tiny):
-    recipes.main([])
-    names = {f"mnist_cnn.{kind}" for kind in ("json", "keras", "npz", "png")}
-    assert set(model.read_digests(tiny)) == names
-    record = json.loads(model.SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
-    shipped = model.predict(model.load_shipped_model(), digits[0])
-    assert record["test"] == record["validation"] == recipes.measure(shipped, digits[1])
-    assert len(record["history"]["loss"]) == 3
+def test_seed_0_of_best_is_the_shipped_model(small_data, digits, tiny, monkeypatch):
+    monkeypatch.setitem(recipes.RECIPES, "best", recipes.Recipe(epochs=2))
+    recipes.main(["quick", "--seeds", "1"])
+    assert not model.SHIPPED.exists()
+    recipes.main(["--seeds", "2"])
+    read = model.predict(model.load_shipped_model(), digits[0])
+    np.testing.assert_allclose(recipes.read_probabilities("best")["seed_0"], read, atol=1e-3)
+    model.SHIPPED.write_bytes(b"damaged")  # then it is made again, and only it
+    first = recipes.read_record("best")["runs"]
+    recipes.main(["--seeds", "1"])
+    second = recipes.read_record("best")["runs"]
+    assert model.SHIPPED.is_file() and set(second) == {"seed_0", "seed_1"}
+    assert second["seed_1"] == first["seed_1"]
+
+
+def test_several_seeds_at_a_time_give_what_one_after_the_other_does(monkeypatch):
+    calls = []
+
+    class Pool:
+        def __init__(self, jobs, context, initializer, initargs):
+            calls.append((jobs, context.get_start_method(), initializer, initargs))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def submit(self, call, *arguments):
+            done = recipes.concurrent.futures.Future()
+            done.set_result(call(*arguments))
+            return done
+
+    monkeypatch.setattr(recipes.concurrent.futures, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(recipes, "train_seed", lambda name, seed: (seed, name))
+    monkeypatch.setattr(recipes.preflight, "count_cores", lambda: 5)
+    alone = list(recipes.train_seeds("quick", [2, 3], 1))
+    assert sorted(recipes.train_seeds("quick", [2, 3], 2)) == alone == [(2, "quick"), (3, "quick")]
+    assert calls == [(2, "spawn", recipes.limit_cores, (2,))]
 
 
 def test_shifted_reading_is_the_mean_over_five_positions(digits):
@@ -158,4 +190,4 @@ def test_statistics_follow_from_the_kept_probabilities(name, tmp_path, monkeypat
 
 def test_quick_is_the_recipe_of_notebook_03():
     quick = recipes.RECIPES["quick"]
-    assert (quick.epochs, quick.smoothing, quick.limits) == (3, 0.0, training.LIMITS)
+    assert (quick.epochs, quick.plain_epochs, quick.limits) == (3, 0, training.LIMITS)
