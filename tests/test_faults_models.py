@@ -423,18 +423,6 @@ def test_recorded_digests_are_what_sha256sum_writes(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "a.json", "b.keras"]
 
 
-def test_saving_a_model_records_all_its_files(tiny, tmp_path):
-    path = tmp_path / "new.keras"
-    (tmp_path / "new.png").write_bytes(b"drawn before")
-    (tmp_path / "other.png").write_bytes(b"of another model")
-    results = {"validation": {}, "test": {}}
-    recipes.save_with_results(path, model.load_model(tiny[0]), np.zeros((3, 10)), results)
-    names = {"new.json", "new.keras", "new.npz", "new.png"}
-    assert set(model.read_digests(tmp_path)) == names
-    for name in names:
-        model.check_digest(tmp_path / name)
-
-
 # The repository -------------------------------------------------------------------------------
 
 TOKEN = r"(?:App|IdentityProvider)\.(?:token|password|hashed_password)|JUPYTER_TOKEN"
