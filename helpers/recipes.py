@@ -93,6 +93,8 @@ def main(arguments=None):
     parser.add_argument("--seeds", type=int, default=10, help="seeds 0 to N - 1 (10)", metavar="N")
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time (1)", metavar="N")
     options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error("--jobs must be 1 or more: how many seeds to train at a time.")
     preflight.load_tensorflow()
     _, (test_images, test_labels) = data.load_mnist()
     if not data.is_mnist(test_labels):

@@ -77,7 +77,7 @@ def random_transform(images, random, limits=LIMITS):
             `elastic` (pixels), the image is bent as well (see `random_field`).
 
     Returns:
-        float32 `(n, 28, 28, 1)`; what comes from outside an image is 0.
+        float32 `(n, 28, 28, 1)`; from outside an image comes 0, or with `elastic` its border.
     """
     n = tf.shape(images)[0]
     angle, shear = (

@@ -83,6 +83,8 @@ def test_command_records_each_seed_once(small_data, tiny, monkeypatch):
     assert record["statistics"]["without_disputed"]["n"] == 38
     shipped = {"mnist_cnn.keras", "mnist_cnn.png"}
     assert set(model.read_digests(tiny)) == {"best.json", "best.npz"} | shipped
+    for file in model.read_digests(tiny):
+        model.check_digest(tiny / file)
     assert kept["seed_0"].dtype == np.float16 and kept["seed_0_shifted"].shape == (40, 10)
     assert not runs.run_folder("best_seed_2").exists()
 
@@ -100,6 +102,12 @@ def test_seed_0_of_best_is_the_shipped_model(small_data, digits, tiny, monkeypat
     second = recipes.read_record("best")["runs"]
     assert model.SHIPPED.is_file() and set(second) == {"seed_0", "seed_1"}
     assert second["seed_1"] == first["seed_1"]
+
+
+def test_no_seed_at_a_time_is_refused_in_a_line(capsys):
+    with pytest.raises(SystemExit):
+        recipes.main(["quick", "--jobs", "0"])
+    assert "--jobs must be 1 or more" in capsys.readouterr().err
 
 
 def test_several_seeds_at_a_time_give_what_one_after_the_other_does(monkeypatch):
@@ -170,6 +178,7 @@ def test_record_follows_from_the_kept_probabilities(name):
     )
     for run in record["runs"].values():
         assert len(run["history"]["loss"]) == record["recipe"]["epochs"]
+        assert {"cpu", "cores", "python", "tensorflow", "keras"} <= set(run["machine"])
     assert {p.dtype.name for p in kept.values()} == {"float16"}
     assert {p.shape for p in kept.values()} == {(10_000, 10)}
 
