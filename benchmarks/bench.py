@@ -33,6 +33,7 @@ EPOCH = {
 }
 THREADS = {"as `load_tensorflow` sets them": 0, "1": 1, "8": 8, "32": 32}
 RECIPES = {
+    "one_epoch": "this project, *one_epoch*",
     "quick": "this project, *quick*, 3 epochs",
     "keras-example": "Keras' MNIST convnet example, 15 epochs",
     "lineage-2017": "the recipe of 2017, this network, 5 epochs",

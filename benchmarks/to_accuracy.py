@@ -8,6 +8,7 @@ recipes are written from their published descriptions.
 import json
 import sys
 import time
+from functools import partial
 
 import keras
 from keras import layers
@@ -28,9 +29,9 @@ class Race(keras.callbacks.Callback):
         self.rows.append({"seconds": seconds, "accuracy": result["accuracy"]})
 
 
-def project(images, labels, race, seed):
-    """Train this project's recipe of three epochs."""
-    recipes.train(recipes.RECIPES["quick"], images, labels, seed, callbacks=[race])
+def project(name, images, labels, race, seed):
+    """Train a recipe of this project."""
+    recipes.train(recipes.RECIPES[name], images, labels, seed, callbacks=[race])
 
 
 def keras_example(images, labels, race, seed):
@@ -73,7 +74,12 @@ def lineage_2017(images, labels, race, seed):
     network.fit(dataset.take(60_000 // 64), epochs=5, shuffle=False, callbacks=[race], verbose=0)
 
 
-RUNNERS = {"quick": project, "keras-example": keras_example, "lineage-2017": lineage_2017}
+RUNNERS = {
+    "one_epoch": partial(project, "one_epoch"),
+    "quick": partial(project, "quick"),
+    "keras-example": keras_example,
+    "lineage-2017": lineage_2017,
+}
 
 
 def main(name, seed):
