@@ -9,7 +9,9 @@ import concurrent.futures
 import itertools
 import json
 import multiprocessing
+import os
 import shutil
+import threading
 from dataclasses import asdict, dataclass, field
 
 import keras
@@ -128,10 +130,17 @@ def train_seeds(name, seeds, jobs):
 
 
 def limit_cores(cores):
-    """Load TensorFlow for so many cores, in a process that has not used it yet."""
+    """Load TensorFlow for so many cores, in a process of a pool that has not used it yet."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
     tf.config.threading.set_intra_op_parallelism_threads(cores)
     tf.config.threading.set_inter_op_parallelism_threads(cores)
     preflight.load_tensorflow()
+
+
+def end_with_parent():
+    """Wait until the process that started this one is gone, killed perhaps; then end as well."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def train_seed(name, seed):

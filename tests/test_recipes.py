@@ -2,11 +2,14 @@
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import keras
 import numpy as np
+import psutil
 import pytest
 from scipy import stats
 
@@ -134,6 +137,27 @@ def test_several_seeds_at_a_time_give_what_one_after_the_other_does(monkeypatch)
     alone = list(recipes.train_seeds("quick", [2, 3], 1))
     assert sorted(recipes.train_seeds("quick", [2, 3], 2)) == alone == [(2, "quick"), (3, "quick")]
     assert calls == [(2, "spawn", recipes.limit_cores, (2,))]
+
+
+def test_trainings_end_with_the_process_that_started_them():
+    start = """
+import concurrent.futures, multiprocessing, os, time
+from helpers import recipes
+spawn = multiprocessing.get_context("spawn")
+pool = concurrent.futures.ProcessPoolExecutor(1, spawn, recipes.limit_cores, (1,))
+print(pool.submit(os.getpid).result(), flush=True)
+pool.submit(time.sleep, 600).result()
+"""
+    command = [sys.executable, "-c", start]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=data.ROOT) as starter:
+        worker = psutil.Process(int(starter.stdout.readline()))
+        starter.kill()
+    for _ in range(100):
+        if not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.1)
+    worker.kill()
+    pytest.fail("the training went on")
 
 
 def test_shifted_reading_is_the_mean_over_five_positions(digits):
