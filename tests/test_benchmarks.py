@@ -61,6 +61,28 @@ def test_times_to_an_accuracy_follow_from_the_epochs_of_three_seeds():
         assert len(epochs) >= 3
         assert run["to_99.0"] == [bench.find_first(rows, 0.99) for rows in epochs]
         assert run["to_99.5"] == [bench.find_first(rows, 0.995) for rows in epochs]
+        peer = runs["keras-example"]
+        assert run["speed_to_99.0"] == bench.compare(peer["to_99.0"], run["to_99.0"])
+
+
+def test_speed_is_the_ratio_of_medians_and_never_counts_as_slow():
+    assert bench.compare([70.0, 90.0, 80.0], [40.0, 30.0, 50.0]) == 2.0
+    assert bench.compare([80.0, 80.0, 80.0], [None, 40.0, None]) == 0.0
+
+
+def test_readme_quotes_the_medians_of_the_race():
+    readme = " ".join((bench.HERE.parent / "README.md").read_text(encoding="utf-8").split())
+    runs = RESULTS["to_accuracy"]["runs"]
+    quick, fast, peer = (
+        statistics.median(runs[name][key])
+        for name, key in (
+            ("quick", "to_99.5"), ("one_epoch", "to_99.0"), ("keras-example", "to_99.0")
+        )
+    )  # fmt: skip
+    assert f"to 99.5 % of the test images, training takes {quick:.0f} s" in readme
+    assert f"to 99.0 %, with a recipe of one epoch, {fast:.0f} s" in readme
+    assert f"Keras' own MNIST example takes {peer:.0f} s to 99.0 % there" in readme
+    assert f"({runs['one_epoch']['speed_to_99.0']} times as long)" in readme
 
 
 def test_first_evaluation_that_reaches_an_accuracy_counts():
@@ -69,7 +91,9 @@ def test_first_evaluation_that_reaches_an_accuracy_counts():
     assert bench.find_first(rows, 0.991) is None
 
 
-@pytest.mark.parametrize(("name", "epochs"), [("one_epoch", 1), ("quick", 3), ("keras-example", 15)])
+@pytest.mark.parametrize(
+    ("name", "epochs"), [("one_epoch", 1), ("quick", 3), ("keras-example", 15)]
+)
 def test_recipes_of_the_race_run(name, epochs, digits):
     race = to_accuracy.Race(*digits, time.perf_counter())
     to_accuracy.RUNNERS[name](*digits, race, seed=0)
