@@ -124,12 +124,12 @@ def train_seeds(name, seeds, jobs):
         return
     cores = max(1, preflight.count_cores() // jobs)
     spawn = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    with concurrent.futures.ProcessPoolExecutor(jobs, spawn, limit_cores, (cores,)) as pool:
+    with concurrent.futures.ProcessPoolExecutor(jobs, spawn, prepare_worker, (cores,)) as pool:
         futures = [pool.submit(train_seed, name, seed) for seed in seeds]
         yield from (future.result() for future in concurrent.futures.as_completed(futures))
 
 
-def limit_cores(cores):
+def prepare_worker(cores):
     """Load TensorFlow for so many cores, in a process of a pool that has not used it yet."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     tf.config.threading.set_intra_op_parallelism_threads(cores)

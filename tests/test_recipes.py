@@ -136,7 +136,7 @@ def test_several_seeds_at_a_time_give_what_one_after_the_other_does(monkeypatch)
     monkeypatch.setattr(recipes.preflight, "count_cores", lambda: 5)
     alone = list(recipes.train_seeds("quick", [2, 3], 1))
     assert sorted(recipes.train_seeds("quick", [2, 3], 2)) == alone == [(2, "quick"), (3, "quick")]
-    assert calls == [(2, "spawn", recipes.limit_cores, (2,))]
+    assert calls == [(2, "spawn", recipes.prepare_worker, (2,))]
 
 
 def test_trainings_end_with_the_process_that_started_them():
@@ -144,7 +144,7 @@ def test_trainings_end_with_the_process_that_started_them():
 import concurrent.futures, multiprocessing, os, time
 from helpers import recipes
 spawn = multiprocessing.get_context("spawn")
-pool = concurrent.futures.ProcessPoolExecutor(1, spawn, recipes.limit_cores, (1,))
+pool = concurrent.futures.ProcessPoolExecutor(1, spawn, recipes.prepare_worker, (1,))
 print(pool.submit(os.getpid).result(), flush=True)
 pool.submit(time.sleep, 600).result()
 """
