@@ -130,7 +130,7 @@ def train_seeds(name, seeds, jobs):
 
 
 def prepare_worker(cores):
-    """Load TensorFlow for so many cores, in a process of a pool that has not used it yet."""
+    """Load TensorFlow for so many cores in a fresh process of a pool, and tie it to its parent."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     tf.config.threading.set_intra_op_parallelism_threads(cores)
     tf.config.threading.set_inter_op_parallelism_threads(cores)
