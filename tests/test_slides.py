@@ -1,12 +1,14 @@
 """The deck of slides: what each cell becomes, and what nbconvert makes of it."""
 
+import base64
 import re
+import struct
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbconvert import SlidesExporter
-from nbformat.v4 import new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tools import slides
 
