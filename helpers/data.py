@@ -2,11 +2,13 @@
 
 import gzip
 import hashlib
+import io
 import math
 import os
 import struct
+import tempfile
+import zipfile
 import zlib
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +71,11 @@ def load_mnist():
     """
     if os.environ.get("MNIST_SAMPLE") == "1":
         return _load_sample("MNIST_SAMPLE=1 asks for the sample")
-    for folder in local_folders():
-        try:
-            return _announce(read_folder(folder))
-        except DataError as error:
-            print(error)
+    contents, complaints = find_local()
+    for complaint in complaints:
+        print(complaint)
+    if len(contents) == len(FILES):
+        return _announce(_parse(contents))
     try:
         return _announce(_parse(download(CACHE)))
     except DataError as error:
@@ -106,10 +108,10 @@ def split_validation(images, labels, seed=0):
 
 
 def read_folder(folder):
-    """Read MNIST from a folder: four files, `.gz` or unpacked, or Keras' `mnist.npz`.
+    """Read MNIST from a folder and those in it, whatever the files are called and packed with.
 
     Args:
-        folder: a path.
+        folder: a path; a file's means that file, and those beside it.
 
     Returns:
         What `load_mnist` returns.
@@ -117,7 +119,27 @@ def read_folder(folder):
     Raises:
         DataError: a file is missing, cannot be read, or is not MNIST's content.
     """
-    return _parse({name: _read(Path(folder), name) for name in FILES})
+    found, complaint = _search(Path(folder))
+    if complaint:
+        raise DataError(complaint)
+    return _parse({name: content for name, (content, _) in found.items()})
+
+
+def find_local():
+    """Find on this machine what there is of MNIST, in all of its folders together.
+
+    Returns:
+        `(contents, complaints)`: a dict of names of `FILES` to unpacked bytes, and a line for each
+        folder that is not whole.
+    """
+    contents, complaints = {}, []
+    for folder in local_folders():
+        found, complaint = _search(folder)
+        contents = {name: content for name, (content, _) in found.items()} | contents
+        complaints += [complaint] if complaint else []
+        if len(contents) == len(FILES):
+            break
+    return contents, complaints
 
 
 def download(folder):
@@ -137,8 +159,9 @@ def download(folder):
     """
     from helpers.download import FetchError, fetch
 
-    folders, packed = [Path(folder), *local_folders()], {}
-    contents = {name: _find(name, folders) for name in FILES}
+    packed, found = {}, _search(Path(folder))[0]
+    here = {name: content for name, (content, _) in found.items()}
+    contents = dict.fromkeys(FILES) | find_local()[0] | here
     try:
         lacking = {f"{n}.gz": FILES[n][0] for n, content in contents.items() if content is None}
         for file_name, file in fetch(MIRRORS, lacking):
@@ -156,29 +179,32 @@ def local_folders():
     """Yield the folders to look in, those that were asked for first."""
     if chosen := os.environ.get("MNIST_DIR"):
         # A relative MNIST_DIR means the same in a terminal and in a notebook: from the project.
-        yield ROOT / Path(chosen).expanduser()
+        yield ROOT / expand(chosen)
     for cache in (CACHE, _user_cache()):
         if os.access(cache, os.R_OK) and any(cache.glob("*-ubyte*")):
             yield cache
+
+
+def expand(path):
+    """Return a path with a leading `~` replaced, where there is a home folder."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111, pathlib's raises without a home
+
+
+def spare_folders(name):
+    """Return where files go that the project's own folder does not take: two paths."""
+    return [_user_cache() / name, Path(tempfile.gettempdir()) / "mnist-CNN" / name]
 
 
 def _user_cache():
     """Return the folder for what the project's own does not take."""
     import platformdirs  # of pooch's
 
-    return platformdirs.user_cache_path("mnist-CNN")
-
-
-def _find(name, folders):
-    """Return the unpacked bytes of one file from the first folder that has it, or None."""
-    for folder in folders:
-        with suppress(DataError):
-            return _read(folder, name)
-    return None
+    folder = platformdirs.user_cache_path("mnist-CNN")
+    return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / "mnist-CNN"
 
 
 def find_file(folder, name):
-    """Return the path of the file that has one of the four in a folder, packed, unpacked or Keras'.
+    """Return the path of the file that has one of the four in a folder, whatever it is called.
 
     Args:
         folder: a `pathlib.Path`.
@@ -187,40 +213,125 @@ def find_file(folder, name):
     Raises:
         StopIteration: there is none.
     """
-    paths = (folder / f"{name}.gz", folder / name, folder / "mnist.npz")
-    return next(path for path in paths if path.is_file())
+    found = _search(folder)[0]
+    return next(path for key, (_, path) in found.items() if key == name)
 
 
-def _read(folder, name):
-    """Return the unpacked bytes of one file, verified."""
-    path = folder
+def _search(folder):
+    """Look for MNIST in a folder and two levels below it; content decides.
+
+    Returns:
+        `(found, complaint)`: a dict of names of `FILES` to `(unpacked bytes, path)`, and why it is
+        not all there, or None.
+    """
+    known, found, refusals = {FILES[name][1]: name for name in FILES}, {}, []
     try:
-        path = find_file(folder, name)
-        content = _unpack(path, name)
-    except StopIteration:
-        raise DataError(
-            f"No {name} or {name}.gz in {folder}. "
-            "Copy the four MNIST files there, or unset MNIST_DIR to download them."
-        ) from None
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}). {REPLACE}") from None
-    if hashlib.sha256(content).hexdigest() != FILES[name][1]:
-        raise DataError(f"{path} is not MNIST's {name}: {_difference(name, content)}. {REPLACE}")
-    return content
+        candidates = _list_candidates(folder)
+    except OSError as error:
+        return {}, f"{folder} cannot be read ({error}). {REPLACE}"
+    for path in candidates:
+        try:
+            for key, content in _unpack(path):
+                name = known.get(hashlib.sha256(content).hexdigest())
+                if name:
+                    found.setdefault(name, (content, path))
+                elif path.suffix == ".npz" or _name_in(path):
+                    name = _name_in(path) or _guess(key, content)
+                    refusals.append(f"{path} is not MNIST's {name}: {_difference(name, content)}")
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            refusals.append(f"{path} cannot be read ({error})")
+        if len(found) == len(FILES):
+            return found, None
+    if refusals:
+        more = f"; {len(refusals) - 3} files more" * (len(refusals) > 3)
+        return found, f"{'; '.join(refusals[:3])}{more}. {REPLACE}"
+    name = next(name for name in FILES if name not in found)
+    seen = ", ".join(path.name for path in candidates[:5]) or "nothing that could be it"
+    return found, (
+        f"No {name} or {name}.gz in {folder}. Copy the four MNIST files there, or unset MNIST_DIR "
+        f"to download them. Found: {seen}."
+    )
 
 
-def _unpack(path, name):
-    """Return what is in a file, as IDX bytes; nothing about it is known yet."""
-    if path.suffix != ".npz":
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    key = ("x_" if "images" in name else "y_") + ("train" if "train" in name else "test")
+def _list_candidates(folder):
+    """Return the files that may hold MNIST: those named as it first, then by their first bytes."""
+    given = [folder] if folder.is_file() else []
+    folder = folder.parent if given else folder
+    if not folder.is_dir():
+        os.stat(folder.parent)
+        return []
+    files = [path for pattern in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(pattern))]
+    files = [path for path in files[:5_000] if path.is_file()]
+    os.listdir(folder)  # noqa: PTH208, a folder that may not be read says so
+    named = [path for path in files if _name_in(path) or path.suffix == ".npz"]
+    others = [path for path in files if path not in named and _looks_packed(path)]
+    return [*dict.fromkeys([*given, *named, *others])]
+
+
+def _name_in(path):
+    """Return which of the four a file is called, a dot in place of a dash and endings apart."""
+    return next((name for name in FILES if path.name.replace(".", "-").startswith(name)), None)
+
+
+def _looks_packed(path):
+    """Tell from size and first bytes whether a file may hold one of the four."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            array = arrays[key]
-            return _header(array.shape) + array.tobytes()
+        if not 1_000 < path.stat().st_size < 1e9:
+            return False
+        with path.open("rb") as file:
+            return file.read(4).startswith((b"\0\0\x08", b"\x1f\x8b", b"PK\3\4", b"\x93NUM"))
+    except OSError:
+        return False
+
+
+def _unpack(path, most=500_000_000):
+    """Yield `(name, IDX bytes)` of what is in a file; its first bytes say how it is packed."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if path.suffix == ".npz" or head in (b"PK\3\4", b"\x93NUM"):
+        yield from _unpack_arrays(path, head)
+        return
+    packed = head.startswith(b"\x1f\x8b")
+    if path.suffix == ".gz" and not packed and not head.startswith(b"\0\0"):
+        raise ValueError("it is not packed with gzip")
+    with gzip.open(path) if packed else path.open("rb") as file:
+        yield path.name, file.read(most)
+
+
+def _unpack_arrays(path, head):
+    """Yield `(name, IDX bytes)` of a zip of files, an npz with any keys, or an npy."""
+    key = "the file"
+    try:
+        if head == b"\x93NUM":
+            yield path.name, _as_idx(np.load(path, allow_pickle=False))
+            return
+        with zipfile.ZipFile(path) as archive:
+            for key in sorted(archive.namelist(), reverse=True):
+                content = archive.read(key)
+                if key.endswith(".npy"):
+                    content = _as_idx(np.load(io.BytesIO(content), allow_pickle=False))
+                elif content.startswith(b"\x1f\x8b"):
+                    content = gzip.decompress(content)
+                yield key, content
     except Exception:  # zipfile and NumPy raise a dozen kinds for a file that is none of theirs
+        key = "x_train" if key == "the file" else key.removesuffix(".npy")
         raise ValueError(f"{key} in it must be a plain array of numbers, not objects") from None
+
+
+def _as_idx(array):
+    """Return an array of whole numbers from 0 to 255, of any type, as IDX bytes."""
+    if array.ndim == 2 and array.shape[1] == 784:
+        array = array.reshape(-1, 28, 28)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(array.dtype)
+    with np.errstate(invalid="ignore"):
+        return _header(array.shape) + array.astype(np.uint8).tobytes()
+
+
+def _guess(key, content):
+    """Return which of the four a file or array is meant to be, by its name and its axes."""
+    part = "t10k" if "test" in key or "t10k" in key else "train"
+    return f"{part}-{'images-idx3' if content[3:4] == bytes([3]) else 'labels-idx1'}-ubyte"
 
 
 def _header(shape):
@@ -237,7 +348,7 @@ def _difference(name, content):
         return f"its magic number and sizes are {found}, not {[0x800 + len(shape), *shape]}"
     if len(values) != math.prod(shape):
         return f"{len(values):,} bytes follow its header, not {math.prod(shape):,}"
-    if "labels" in name and max(values) > 9:
+    if "labels" in name and values and max(values) > 9:
         return f"it has labels up to {max(values)}, not 9"
     return "its SHA-256 is another, as Fashion-MNIST's would be"
 
@@ -255,14 +366,15 @@ def _keep(contents, packed, folders):
     """Complete the first of the folders that takes the files, and say so if it is the second."""
     refusals, names = [], [name for name, content in contents.items() if content]
     for folder in folders:
-        lacking = [name for name in names if not _find(name, [folder])]
+        kept = _search(folder)[0]
+        lacking = [name for name in names if name not in kept]
         files = {name: packed.get(name) or gzip.compress(contents[name], 1) for name in lacking}
         cause = "it gives back other bytes"
         try:
             _write(folder, files)
         except OSError as error:
             cause = error.strerror
-        if all(_find(name, [folder]) for name in names):  # another process' work counts as well
+        if {*names} <= {*_search(folder)[0]}:  # another process' work counts as well
             if refusals:
                 print(f"{refusals[0]}. MNIST is kept in {folder} instead.")
             return

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from jupyter_client import KernelManager
 
-from helpers import checkpoints, live, training
+from helpers import checkpoints, live
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCHES = 3  # in an epoch of the runs below
@@ -525,7 +525,7 @@ def shown(monkeypatch):
         def update(self, content, **_):
             contents.append(content)
 
-    monkeypatch.setattr(training, "display", lambda content, **_: Handle(content))
+    monkeypatch.setattr(live, "display", lambda content, **_: Handle(content))
     return contents
 
 
