@@ -258,7 +258,7 @@ def _list_candidates(folder):
     given = [folder] if folder.is_file() else []
     folder = folder.parent if given else folder
     if not folder.is_dir():
-        os.stat(folder.parent)
+        folder.parent.stat()
         return []
     files = [path for pattern in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(pattern))]
     files = [path for path in files[:5_000] if path.is_file()]

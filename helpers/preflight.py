@@ -3,16 +3,19 @@ say what is missing."""
 
 import dis
 import importlib.metadata
+import importlib.util
 import json
 import math
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+LAST_WORDS = Path(tempfile.gettempdir())  # where is kept what a process said that may die
 MEMORY_NEEDED = 1.25  # GB, the most a notebook of the series may take
 
 
@@ -31,15 +34,42 @@ def setup():
     Raises:
         SetupError: Python or a package is missing or too old; the message has the command.
     """
-    for ok, found, fix in (check_python(), check_packages()):
+    for check in (check_python, check_packages, check_settings):
+        ok, found, fix = check()
         if not ok:
             own_kernel, _, choose = check_kernel()
             raise SetupError(f"{found}.\nTo fix it, {fix if own_kernel else choose}")
+    choose_settings()
+    for said in find_last_words():
+        print(f"A kernel ended while TensorFlow was loading. It said: {said}")
     from helpers import plots
 
     plots.use_style()
     explain_missing_names()
     print("Setup complete.")
+
+
+def choose_settings():
+    """Decide for this process what the reader's environment would: backend, axes, figures.
+
+    Keras reads `KERAS_BACKEND` and `~/.keras/keras.json` when it is imported; its own defaults are
+    what the series needs, so it is led to a place where there is no such file.
+    """
+    if "keras" not in sys.modules:
+        os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=str(ROOT / "README.md" / "keras"))
+        for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+            os.environ.pop(name, None)
+    shell = _find_kernel()
+    if shell:  # MPLBACKEND may be set for other work
+        os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+        shell.enable_matplotlib("inline")
+
+
+def _find_kernel():
+    """Return the IPython shell of a notebook's kernel, or None outside one."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell if hasattr(shell, "kernel") else None
 
 
 def explain_missing_names():
@@ -73,7 +103,9 @@ def load_tensorflow():
     A container may see more cores than it may use (Binder's use one). TensorFlow would start a
     thread for each that it sees; these would only take turns.
     """
-    with quiet_stderr():
+    choose_settings()
+    with explain_failure(), quiet_stderr():
+        import keras  # noqa: F401, with the settings chosen
         import tensorflow as tf
 
         threading, cores = tf.config.threading, count_cores()
@@ -82,8 +114,26 @@ def load_tensorflow():
                 threading.set_intra_op_parallelism_threads(cores)
                 threading.set_inter_op_parallelism_threads(cores)
         tf.constant(1.0) + 1  # the first operation prints as well
+    ok, found, fix = check_settings()
+    if not ok:
+        raise SetupError(f"{found}.\nTo fix it, {fix}")
     # A notebook makes several networks; TensorFlow would warn that it has to trace each of them.
     tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())
+
+
+@contextmanager
+def explain_failure():
+    """Say in two lines why TensorFlow cannot be loaded."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        cause = (str(error).strip() or type(error).__name__).splitlines()
+        raise SetupError(
+            f"TensorFlow cannot be loaded: {type(error).__name__}: {cause[0][:300]}\n"
+            f"Install it again: {_install_command()}"
+        ) from error
 
 
 def check_machine():
@@ -96,6 +146,7 @@ def check_machine():
         "Python": check_python,
         "packages": check_packages,
         "kernel": check_kernel,
+        "settings": check_settings,
         "memory": check_memory,
         "cores": check_cores,
         "data": check_data,
@@ -108,7 +159,7 @@ def check_machine():
             ok, found, fix = False, f"not checked: {error}", _install_command()
         print(f"{'ok ' if ok else 'FIX'}  {name:<9} {found}")
         if not ok:
-            print(f"     {'':<9} → {fix}")
+            print(f"     {'':<9} -> {fix}")
             problems.append(f"{name}: {found}")
     return problems
 
@@ -147,9 +198,55 @@ def check_packages():
         problems.insert(0, f"not installed in this kernel: {', '.join(missing)}")
     if problems:
         return False, "; ".join(problems), _install_command()
+    if shadows := find_shadows(versions):
+        fix = "move it away, or take its folder out of PYTHONPATH; then restart the kernel"
+        return False, "; ".join(shadows), fix
     tensorflow = versions.get("tensorflow") or versions["tensorflow-cpu"]
     found = f"TensorFlow {tensorflow}, Keras {versions['keras']}"
     return True, f"{found}, {len(versions)} packages in all", ""
+
+
+def find_shadows(names):
+    """Find what is imported in the place of packages that are installed.
+
+    Args:
+        names: of packages, as in requirements.txt.
+
+    Returns:
+        A list of str, a sentence for each package that another file or folder hides.
+    """
+    modules = {"scikit-learn": "sklearn", "tensorflow-cpu": "tensorflow"}
+    shadows = []
+    for name in names:
+        module = modules.get(name, name.replace("-", "_"))
+        try:
+            found = importlib.util.find_spec(module)
+        except (ImportError, ValueError):  # it was put among the modules by hand
+            continue
+        installed = Path(importlib.metadata.distribution(name).locate_file("")).resolve()
+        place = Path(found.origin).resolve() if found and found.origin else None
+        if place and place.name.startswith(("__init__", module)) and installed not in place.parents:
+            editable = (installed / "__editable__").exists()
+            shadows += [] if editable else [f"{module} is found in {place.parent}, not {installed}"]
+    return shadows
+
+
+def check_settings():
+    """Check that Keras computes as the series needs it, whatever the environment says."""
+    keras = sys.modules.get("keras")
+    if not hasattr(keras, "config"):
+        return True, "Keras will take TensorFlow, channels last, float32", ""
+    wanted = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32"}
+    found = {name: getattr(keras.config, name)() for name in wanted}
+    wrong = [f"{name} {v}, not {wanted[name]}" for name, v in found.items() if v != wanted[name]]
+    source = "KERAS_BACKEND" if "KERAS_BACKEND" in os.environ else "~/.keras/keras.json"
+    return (
+        not wrong,
+        f"Keras has {'; '.join(wrong)} ({source})"
+        if wrong
+        else "TensorFlow, channels last, float32",
+        "restart the kernel and run the setup cell before anything imports Keras",
+    )
 
 
 def check_kernel():
@@ -167,10 +264,11 @@ def check_memory():
     """Check that enough memory is free for the largest notebook."""
     import psutil
 
-    free = psutil.virtual_memory().available / 1e9
+    own = psutil.Process().memory_info().rss
+    free = (min(psutil.virtual_memory().available, _read_memory_left()) + own) / 1e9
     return (
         free >= MEMORY_NEEDED,
-        f"{free:.1f} GB free; a notebook takes up to {MEMORY_NEEDED} GB",
+        f"{free:.1f} GB free for this notebook; a notebook takes up to {MEMORY_NEEDED} GB",
         "close other programs and shut down other kernels (Kernel menu)",
     )
 
@@ -185,15 +283,13 @@ def check_data():
     """Check that MNIST is on this machine, so that nothing needs the network later."""
     from helpers import data
 
-    faults = []
-    for folder in data.local_folders():
-        try:
-            data.read_folder(folder)
-            return True, "MNIST is on this machine, verified", ""
-        except data.DataError as error:
-            faults.append(str(error))
-    if faults:
-        return False, faults[0], "then run this cell again"
+    if os.environ.get("MNIST_SAMPLE") == "1":
+        return True, "MNIST_SAMPLE=1 asks for the sample, not MNIST", ""
+    contents, complaints = data.find_local()
+    if len(contents) == len(data.FILES):
+        return True, "MNIST is on this machine, verified", ""
+    if complaints:
+        return False, complaints[0], "then run this cell again"
     fix = "run `load_mnist()` below with a network (11 MB), or set MNIST_DIR to a folder with it"
     return False, "MNIST is not on this machine yet", fix
 
@@ -216,6 +312,23 @@ def _read_quota(folder=Path("/sys/fs/cgroup")):
             continue
         if quota > 0 and period > 0:
             return quota / period
+    return math.inf
+
+
+def _read_memory_left(folder=Path("/sys/fs/cgroup")):
+    """Return how many bytes a container may still take; infinity where it sets no limit."""
+    files = {"memory.max": "memory.current"}  # version 2, then 1
+    files["memory/memory.limit_in_bytes"] = "memory/memory.usage_in_bytes"
+    for limit, usage in files.items():
+        try:
+            most, used = (
+                int((folder / name).read_text(encoding="utf-8")) for name in (limit, usage)
+            )
+            details = (folder / limit).with_name("memory.stat").read_text(encoding="utf-8")
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+        given_back = [line.split()[1] for line in details.splitlines() if "inactive_file " in line]
+        return max(0, most - used + int((given_back or [0])[-1]))
     return math.inf
 
 
@@ -243,16 +356,44 @@ def describe_machine():
 @contextmanager
 def quiet_stderr():
     """Hold back what C++ code prints to file descriptor 2; TensorFlow's greeting cannot be
-    switched off otherwise."""
+    switched off otherwise. It is shown if something goes wrong, and kept if the process dies."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    kept, said = os.dup(2), LAST_WORDS / f"mnist-CNN-{os.getpid()}.txt"
+    with said.open("w+", encoding="utf-8", errors="replace") as file:
+        os.dup2(file.fileno(), 2)
         try:
             yield
+        except BaseException:
+            os.dup2(kept, 2)
+            file.seek(0)
+            sys.stderr.write(file.read())
+            raise
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+    said.unlink()
+
+
+def find_last_words(process=None):
+    """Return, and delete, what kernels said that ended while something was held back.
+
+    Args:
+        process: the number of one that has ended; else all that are gone.
+
+    Returns:
+        A list of str, the last line of each.
+    """
+    words = []
+    for path in LAST_WORDS.glob("mnist-CNN-*.txt"):
+        number = int(path.stem.rpartition("-")[2])
+        with suppress(OSError):
+            import psutil
+
+            if number == process or (process is None and not psutil.pid_exists(number)):
+                lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                words += lines[-1:]
+                path.unlink()
+    return words
 
 
 def _requirements_file():
