@@ -154,7 +154,8 @@ def _advise(images):
         return "Make an array of numbers first: np.array(images)"
     if images.dtype.kind not in "biuf":
         stack = images.dtype.kind == "O" and images.ndim == 1
-        return f"Make an array of numbers first: {'np.stack(images)' if stack else 'images.astype(float)'}"
+        code = "np.stack(images)" if stack else "images.astype(float)"
+        return f"Make an array of numbers first: {code}"
     if not images.size:
         return "There is no image in it: look at what selected them."
     if not np.isfinite(images).all():

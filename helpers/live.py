@@ -1,8 +1,11 @@
 """Learning curves that grow in the notebook while `fit` runs."""
 
+import contextlib
+import io
 import time
 
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import display
 
 from helpers import plots
@@ -11,6 +14,9 @@ from helpers.checkpoints import Watch
 
 class LiveCurves(Watch):
     """Show a progress bar and the learning curves in the notebook while `fit` runs.
+
+    Drawn are the loss and the first accuracy that `compile` was given, or else its first metric.
+    Outside a notebook, a line is printed for each epoch instead.
 
     Args:
         history: the finished epochs of a run that is resumed, as `resume` returns them.
@@ -25,57 +31,104 @@ class LiveCurves(Watch):
             self.on_epoch_logs(row)
 
     def on_train_begin(self, logs=None):
-        steps, epochs = self.params["steps"], self.params["epochs"]
-        finished = len(self.past.get("loss", ()))
+        steps, epochs = self.params["steps"] or 0, self.params["epochs"]
+        self.steps, finished = steps, len(self.past.get("loss", ()))
         self.start, self.epoch, self.running = time.monotonic(), min(finished, epochs - 1), []
         self.done, self.total = finished * steps, epochs * steps
-        self.bar = display(self.describe(), raw=True, display_id=True)
+        self.bar = _show(self.describe(), raw=True)
         self.fig, self.axs = plt.subplots(1, 2, figsize=(7, 3))
         plt.close(self.fig)  # or the notebook shows it a second time at the end of the cell
         self.draw()
-        self.picture = display(self.fig, display_id=True)
+        self.picture = _show(self.fig)
         super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
-        self.done = epoch * self.params["steps"]
+        self.done = epoch * self.steps
         self.running.append([])
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
         self.done += 1
         if batch % self.every == self.every - 1:
-            epoch = self.done / self.params["steps"]
-            self.running[-1].append((epoch, logs["loss"], logs["accuracy"]))
+            # Of a dataset of unknown length, the first epoch tells how long it is.
+            epoch = self.done / self.steps if self.steps else self.epoch + batch / (batch + 1)
+            values = (_mean(logs.get(name)) for name in ("loss", find_metric(logs)))
+            self.running[-1].append((epoch, *values))
             self.update()
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
+        if not self.steps:
+            self.steps = self.done
+            self.total = self.steps * self.params["epochs"]
         if self.note != "diverged":  # what is not a number has no place on an axis
             self.on_epoch_logs(logs)
             self.update()
 
     def on_epoch_logs(self, logs):
         """Add an epoch's results to the curves."""
-        for name, value in logs.items():
-            self.past.setdefault(name, []).append(value)
+        finished = max(map(len, self.past.values()), default=0)
+        for name in {**self.past, **logs}:  # what was not measured in an epoch is a gap
+            values = self.past.setdefault(name, [float("nan")] * finished)
+            values.append(_mean(logs.get(name)))
 
     def update(self):
         """Show how far the run is, and the curves so far."""
-        self.bar.update(self.describe(), raw=True)
-        self.draw()
-        self.picture.update(self.fig)
+        if self.bar and self.picture:
+            self.bar.update(self.describe(), raw=True)
+            self.draw()
+            self.picture.update(self.fig)
+        elif self.running and not self.done % (self.steps or self.done + 1):
+            last = {name: values[-1] for name, values in self.past.items()}
+            print(
+                self.describe()["text/plain"], *(f"{n} {v:.4g}" for n, v in last.items()), sep=", "
+            )
 
     def describe(self):
         """Return the progress bar, as HTML and as text."""
         seconds = time.monotonic() - self.start
         text = (
-            f"epoch {self.epoch + 1} of {self.params['epochs']}, {self.done} of {self.total} "
-            f"batches, {seconds:.0f} s"
+            f"epoch {self.epoch + 1} of {self.params['epochs']}, {self.done} of "
+            f"{self.total or 'an unknown number of'} batches, {seconds:.0f} s"
         )
-        bar = f'<progress value="{self.done}" max="{self.total}" style="width: 16em"></progress>'
+        if self.past and not find_metric(self.past):
+            text += "; no metric is shown: compile was given none"
+        known = f'value="{self.done}" max="{self.total}" ' if self.total else ""
+        bar = f'<progress {known}style="width: 16em"></progress>'
         return {"text/plain": text, "text/html": f"{bar} {text}"}
 
     def draw(self):
         """Draw the curves so far."""
-        plots.plot_curves(self.axs, self.past, self.params["epochs"], self.running)
+        metric = find_metric(self.past)
+        plots.plot_curves(self.axs, self.past, self.params["epochs"], self.running, metric)
+
+
+def find_metric(logs):
+    """Return the name of the first accuracy in the results of an epoch, or else of a metric.
+
+    Args:
+        logs: a dict of names and values, as callbacks get it; `val_` and losses apart.
+
+    Returns:
+        A name, or None.
+    """
+    names = [name for name in logs if "loss" not in name and not name.startswith("val_")]
+    names = [name for name in names if name not in ("seconds", "learning_rate")]
+    return next((name for name in ("accuracy", "acc") if name in names), None) or next(
+        (name for name in names if "acc" in name), names[0] if names else None
+    )
+
+
+def _show(content, **options):
+    """Display something that can be updated; return None, in silence, outside a notebook."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        handle = display(content, display_id=True, **options)
+    if handle is not None and said.getvalue():
+        print(said.getvalue(), end="")
+    return handle
+
+
+def _mean(value):
+    """Return the mean of a result, which may be an array, as a number; NaN if there is none."""
+    return float("nan") if value is None else float(np.mean(value))

@@ -19,11 +19,17 @@ class BatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """Normalise `(n, …, channels)` by the batch in training, by the moving averages else."""
-        if not (training and self.trainable):
+        last = self.axis in (-1, len(inputs.shape) - 1)
+        if not (training and self.trainable and last and mask is None and not self.renorm):
             return super().call(inputs, training=training, mask=mask)
-        images = inputs if len(inputs.shape) == 4 else inputs[:, None, None, :]
+        channels = inputs.shape[-1]
+        images = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, (-1, 1, 1, channels))
+        scale, offset = (
+            tf.fill([channels], value) if weight is None else weight
+            for weight, value in ((self.gamma, 1.0), (self.beta, 0.0))
+        )
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=images, scale=self.gamma, offset=self.beta, mean=[], variance=[],
+            x=images, scale=scale, offset=offset, mean=[], variance=[],
             epsilon=self.epsilon, exponential_avg_factor=1.0, is_training=True,
         )  # fmt: skip
         # The kernel's variance divides by n - 1, Keras' moving average by n.
@@ -33,7 +39,7 @@ class BatchNormalization(layers.BatchNormalization):
         self.moving_variance.assign(
             self.moving_variance * self.momentum + variance * (n - 1) / n * new
         )
-        return outputs if len(inputs.shape) == 4 else outputs[:, 0, 0, :]
+        return outputs if len(inputs.shape) == 4 else tf.reshape(outputs, tf.shape(inputs))
 
 
 def build_model(batch_norm_momentum=0.9, dtype="float32", normalization=BatchNormalization):
@@ -87,7 +93,10 @@ def training_dtype():
 
 
 def plain_copy(model):
-    """Copy a trained network into plain Keras layers in float32, which any Keras can load.
+    """Copy a trained network into plain Keras layers in float32, which older Keras can load too.
+
+    What is None in a layer's configuration is its default and is left out: a version that does not
+    know the name would refuse it.
 
     Args:
         model: what `build_model` returned, trained.
@@ -98,7 +107,19 @@ def plain_copy(model):
     momentum = model.get_layer("batch_normalization_1").momentum
     plain = build_model(momentum, normalization=layers.BatchNormalization)
     plain.set_weights(model.get_weights())
+    for layer in plain.layers:
+        config = _leave_out_none(layer.get_config())
+        layer.get_config = lambda config=config: config
     return plain
+
+
+def _leave_out_none(config):
+    """Return a layer's configuration without what is None, or new and switched off."""
+    return {
+        key: _leave_out_none(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if value is not None and not key.startswith("renorm")
+    }
 
 
 def summary_rows(model):

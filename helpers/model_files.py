@@ -5,6 +5,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 
 from helpers import model  # noqa: F401, registers the layer that our files hold
@@ -48,8 +49,12 @@ def load_model(path):
         ModelError: it is damaged, something else, or holds what Keras refuses to make.
     """
     path = Path(path)
+    if path.is_dir() and (kind := _find_kind_of_folder(path)):
+        raise ModelError(f"{path.name} {kind}")
     if not path.is_file():
         raise FileNotFoundError(f"There is no model file {path}. Is the name right?")
+    if kind := _find_kind(path):
+        raise ModelError(f"{path.name} {kind}")
     if wrong := _look_into(path):
         raise ModelError(f"{path.name} {wrong}.\nCopy it again, or make it again.")
     try:
@@ -91,6 +96,53 @@ def read_digests(folder):
     path = folder / DIGESTS
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return {name: recorded for recorded, _, name in (line.partition("  ") for line in lines)}
+
+
+def _find_kind(path):
+    """Return what a model file of another kind than `.keras` is and what to do with it, or None."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[4:] == b"TFL3":
+        return "is a LiteRT model: open it with a LiteRT interpreter; it cannot be trained again."
+    if path.suffix == ".index" or path.name == "checkpoint" or ".data-" in path.name:
+        return (
+            "is part of a TensorFlow checkpoint, weights alone.\nBuild the network, then: "
+            "tf.train.Checkpoint(network).restore('name before .index')"
+        )
+    if path.suffix in (".npz", ".npy") and head[:2] in (b"PK", b"\x93N"):
+        return (
+            "holds weights alone, as NumPy arrays.\nBuild the network, then: "
+            "network.set_weights([...]) with these arrays in their order"
+        )
+    if head != b"\x89HDF\r\n\x1a\n":
+        return None
+    try:
+        with h5py.File(path) as file:
+            whole = "model_config" in file.attrs
+    except OSError:
+        return None
+    if whole:
+        return (
+            "is a model in HDF5, the format before .keras. If you trust who made it, bring it over:"
+            f"\nkeras.saving.load_model('{path.name}').save('{path.stem}.keras')"
+        )
+    return (
+        "holds weights alone, in HDF5.\nBuild the network that they belong to, then: "
+        f"network.load_weights('{path.name}')"
+    )
+
+
+def _find_kind_of_folder(path):
+    """Return what a folder with a model is and what to do with it, or None."""
+    if (path / "saved_model.pb").is_file():
+        return (
+            "is a SavedModel, TensorFlow's format for serving. To use it: "
+            f"keras.layers.TFSMLayer('{path.name}', call_endpoint='serving_default')\n"
+            "To train it, save the network again where it was made: network.save('name.keras')"
+        )
+    if (path / "config.json").is_file() and any(path.glob("model.weights.*")):
+        return "is an unpacked .keras file. Zip the files in it, without the folder, to name.keras."
+    return None
 
 
 def _look_into(path):

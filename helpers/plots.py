@@ -78,8 +78,8 @@ def draw_digits(images, titles=None, columns=10, size=0.75, heading=None):
     return fig
 
 
-def plot_curves(axs, history, epochs, running=()):
-    """Draw loss and accuracy against epochs on two axes.
+def plot_curves(axs, history, epochs, running=(), metric="accuracy"):
+    """Draw loss and a metric against epochs on two axes.
 
     Args:
         axs: two matplotlib axes.
@@ -88,8 +88,9 @@ def plot_curves(axs, history, epochs, running=()):
         epochs: in the whole run.
         running: a list for each epoch of `(epoch, loss, accuracy)`, Keras' running means since
             the epoch began, the epoch a fraction; drawn as thin lines.
+        metric: what the second axis shows; None for nothing.
     """
-    for ax, name, place in zip(axs, ("loss", "accuracy"), (1, 2), strict=True):
+    for ax, name, place in zip(axs, ("loss", metric or "accuracy"), (1, 2), strict=True):
         ax.clear()
         for points in running:
             columns = list(zip(*points, strict=True)) or [()] * 3
@@ -103,9 +104,10 @@ def plot_curves(axs, history, epochs, running=()):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     # Once an epoch is finished, look at the epochs: the start of the run would dwarf them.
     if history.get("loss"):
-        axs[0].set_ylim(0, 1.5 * max(history["loss"] + history.get("val_loss", [])))
-        lowest = min(history["accuracy"] + history.get("val_accuracy", []))
-        axs[1].set_ylim(max(0, lowest - 0.03), 1.003)
+        axs[0].set_ylim(0, 1.5 * np.nanmax([*history["loss"], *history.get("val_loss", [])]) or 1)
+        if metric and "acc" in metric:
+            lowest = np.nanmin([*history[metric], *history.get(f"val_{metric}", [])])
+            axs[1].set_ylim(max(0, lowest - 0.03), 1.003)
     axs[1].legend(loc="lower right")
 
 
