@@ -12,10 +12,17 @@ BENCH_READY = .venv/.bench-ready
 BUILDING = .venv/.building
 PIP_INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 VERSION = $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null)
+# What the reader has set for other work has no say here.
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
+# Says in a line why nothing can be installed, or nothing.
+REFUSAL = $(shell "$(PYTHON)" -m helpers.preflight 2> /dev/null)
+# A Python that was upgraded away leaves .venv behind without one: it is made anew.
+GONE = $(if $(wildcard .venv),$(shell $(BIN)/python -c "" 2> /dev/null || echo .python-is-gone))
+ROOT_OPTION = $(if $(filter 0,$(shell id -u)),--allow-root)
 OTHER_PYTHON = mnist-CNN needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $(or $(VERSION),not there). \
   Install one (then: make $(MAKECMDGOALS) PYTHON=python3.12)
 
-.PHONY: help lab run test notebooks offline-pack bench
+.PHONY: .python-is-gone help lab run test notebooks offline-pack bench
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -24,7 +31,7 @@ help: ## list these targets
 lab: $(READY) ## open JupyterLab on the first notebook
 # binder/overrides.json keeps JupyterLab from asking about its news, here as on Binder.
 	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.app_settings_dir=binder \
-	  $(LAB_OPTIONS) notebooks/00_start_here.ipynb
+	  $(ROOT_OPTION) $(LAB_OPTIONS) notebooks/00_start_here.ipynb
 
 run: $(READY) ## execute the whole series and write it as pages to build/html
 	@$(BIN)/python -m tools.run
@@ -43,10 +50,11 @@ offline-pack: $(READY) ## make build/offline-pack, to set up from without a netw
 
 # A stamp is the last thing written, so an installation that was cut short is done again; the very
 # first one from scratch.
-$(READY): requirements.txt
+$(READY): requirements.txt $(GONE)
 	$(if $(filter 3.11 3.12 3.13,$(VERSION)),,$(error $(OTHER_PYTHON)))
+	$(if $(findstring TensorFlow,$(REFUSAL)),$(error $(REFUSAL)))
 	@echo "Installing into .venv what requirements.txt lists; the first time takes some minutes."
-	@if [ ! -d .venv ] || [ -e $(BUILDING) ]; \
+	@if [ ! -d .venv ] || [ -e $(BUILDING) ] || [ -n "$(GONE)" ]; \
 	  then "$(PYTHON)" -m venv --clear .venv && touch $(BUILDING); \
 	  else "$(PYTHON)" -m venv .venv; fi
 	@$(PIP_INSTALL) -r requirements.txt

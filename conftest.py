@@ -35,7 +35,8 @@ def pytest_report_header():
 def pytest_ignore_collect(collection_path):
     """Keep nbval to the series: what a reader made beside it is theirs."""
     if collection_path.suffix == ".ipynb":
-        of_series = re.match(r"\d\d_", collection_path.name)
+        # JupyterLab's copies, 00_start_here-Copy1.ipynb, have a dash.
+        of_series = re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", collection_path.name)
         return not (of_series and collection_path.parent == NOTEBOOKS) or None
     return None
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from requests import exceptions
 from tqdm import tqdm
+from urllib3.exceptions import LocationParseError
 
 with warnings.catch_warnings():  # tqdm.auto advises a notebook, in red, about other bars
     warnings.filterwarnings("ignore", "IProgress not found")
@@ -100,6 +101,9 @@ def _explain(error):
     """Say in plain words why a request failed."""
     if isinstance(error, exceptions.HTTPError):
         return f"it answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, (exceptions.InvalidURL, exceptions.InvalidProxyURL, LocationParseError)):
+        # Its text would show a part of the password.
+        return "the proxy's address cannot be read; in HTTPS_PROXY, write # in a password as %23"
     causes = {
         exceptions.ProxyError: "the proxy refuses; HTTPS_PROXY must name the right one",
         exceptions.SSLError: "its certificate is not to be trusted; something in between reads "
@@ -107,4 +111,6 @@ def _explain(error):
         exceptions.ChunkedEncodingError: "the connection broke off",
         exceptions.ConnectionError: "it cannot be reached",
     }
-    return next((text for kind, text in causes.items() if isinstance(error, kind)), str(error))
+    return next(
+        (text for kind, text in causes.items() if isinstance(error, kind)), type(error).__name__
+    )

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-# The median of an image's border above which its ground is not MNIST's: there it is 0.
+# The brightness of an image's border above which its ground is not MNIST's: there it is 0.
 GROUND = 10
 WHITE = 250
 # MNIST's digits are higher than wide: of a hundred mixed ones, at most a third are wider.
@@ -73,15 +73,16 @@ def make_grey(pictures):
     return (grey * opacity + paper * (1 - opacity)).round().astype("uint8")
 
 
-def _find_ground(images):
-    """Return the median brightness of each image's border, which a digit leaves mostly free."""
+def _find_ground(images, share=0.5):
+    """Return a quantile of the brightness of each image's border, which a digit leaves free."""
     sides = images[:, [0, -1]], images[:, :, [0, -1]]
-    return np.median(np.hstack([side.reshape(len(images), -1) for side in sides]), axis=1)
+    border = np.hstack([side.reshape(len(images), -1) for side in sides])
+    return np.quantile(border, share, axis=1, method="nearest")
 
 
 def _look_at_ground(images):
     """Return a warning for images whose ground is not MNIST's, or None."""
-    ground = _find_ground(images)
+    ground = _find_ground(images, share=0.25)  # a bold digit may touch half of the border
     grounds = ground[ground > GROUND]
     if not len(grounds):
         return None

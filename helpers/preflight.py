@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+CONTAINER = Path("/sys/fs/cgroup")  # where Linux says what it grants this container
 LAST_WORDS = Path(tempfile.gettempdir())  # where is kept what a process said that may die
 MEMORY_NEEDED = 1.25  # GB, the most a notebook of the series may take
 
@@ -34,7 +35,7 @@ def setup():
     Raises:
         SetupError: Python or a package is missing or too old; the message has the command.
     """
-    for check in (check_python, check_packages, check_settings):
+    for check in (check_platform, check_python, check_packages, check_settings):
         ok, found, fix = check()
         if not ok:
             own_kernel, _, choose = check_kernel()
@@ -178,6 +179,29 @@ def check_python():
     )
 
 
+def check_platform():
+    """Check that there is a TensorFlow for this system; pip would say so late and at length."""
+    system, machine = platform.system(), platform.machine().lower()
+    wrong = None
+    if system == "Darwin" and machine != "arm64":
+        wrong = "Macs with an Intel chip, or for an Intel Python on an Apple chip"
+    elif system == "Windows" and machine not in ("amd64", "x86_64"):
+        wrong = "Windows on ARM"
+    elif system == "Linux" and machine not in ("x86_64", "aarch64"):
+        wrong = f"Linux on {machine}"
+    elif system == "Linux" and platform.libc_ver()[0] != "glibc":
+        wrong = "Alpine and other systems without glibc"
+    elif sys.maxsize < 2**32:
+        wrong = "a 32-bit Python"
+    elif system not in ("Linux", "Darwin", "Windows"):
+        wrong = system
+    return (
+        wrong is None,
+        f"{system}, {machine}" if wrong is None else f"there is no TensorFlow 2.21 for {wrong}",
+        "open the notebooks on Binder instead (README.md has the link), or use another machine",
+    )
+
+
 def check_packages():
     """Check that what requirements.txt lists is installed, within its bounds."""
     missing, problems, versions = [], [], {}
@@ -226,8 +250,7 @@ def find_shadows(names):
         installed = Path(importlib.metadata.distribution(name).locate_file("")).resolve()
         place = Path(found.origin).resolve() if found and found.origin else None
         if place and place.name.startswith(("__init__", module)) and installed not in place.parents:
-            editable = (installed / "__editable__").exists()
-            shadows += [] if editable else [f"{module} is found in {place.parent}, not {installed}"]
+            shadows.append(f"{module} is found in {place.parent}, not {installed}")
     return shadows
 
 
@@ -302,7 +325,7 @@ def count_cores():
     return max(1, math.ceil(min(cores, _read_quota())))
 
 
-def _read_quota(folder=Path("/sys/fs/cgroup")):
+def _read_quota(folder=CONTAINER):
     """Return how many cores' time Linux grants this container; infinity where it sets no limit."""
     for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # versions 2, 1
         try:
@@ -315,7 +338,7 @@ def _read_quota(folder=Path("/sys/fs/cgroup")):
     return math.inf
 
 
-def _read_memory_left(folder=Path("/sys/fs/cgroup")):
+def _read_memory_left(folder=CONTAINER):
     """Return how many bytes a container may still take; infinity where it sets no limit."""
     files = {"memory.max": "memory.current"}  # version 2, then 1
     files["memory/memory.limit_in_bytes"] = "memory/memory.usage_in_bytes"
@@ -464,3 +487,10 @@ def _names_made(source):
     except SyntaxError:  # a reader's cell, half-way through
         return set()
     return {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_NAME"}
+
+
+if __name__ == "__main__":  # of make, before pip starts: nothing but a line if something is wrong
+    refusals = [
+        f"{found}; {fix}." for ok, found, fix in (check_platform(), check_python()) if not ok
+    ]
+    print("".join(refusals[:1]))

@@ -9,7 +9,7 @@ KEPT_CELL_METADATA = ("tags", "slideshow", "jupyter")
 SETUP = "preflight.setup()"
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
+    "language_info": {"name": "python", "file_extension": ".py"},
 }
 
 

@@ -2,14 +2,19 @@
 
 import contextlib
 import re
-import subprocess
+import shutil
+import signal
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import nbformat
 import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+from helpers import preflight
 
 CELL_SECONDS = 900
 
@@ -29,21 +34,67 @@ def execute(path):
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_execute=lambda cell, cell_index: started.append(cell),
     )
-    start = time.perf_counter()
+    start, killed_before = time.perf_counter(), count_killed()
+    said = Path(tempfile.mkdtemp()) / "stderr.txt"
     try:
-        with peak_memory() as samples:
-            client.execute(stderr=subprocess.DEVNULL)
+        with peak_memory() as samples, said.open("w") as file:
+            client.execute(stderr=file)
     except CellExecutionError as error:
         raise stopped(path, started, f"{error.ename}: {error.evalue}") from None
     except CellTimeoutError:
         raise stopped(path, started, f"it took longer than {CELL_SECONDS} seconds") from None
     except RuntimeError:
-        raise stopped(path, started, "its kernel died; the usual cause is memory") from None
+        text = said.read_text(encoding="utf-8", errors="replace")
+        cause = explain_death(client.km, text, count_killed() - killed_before)
+        raise stopped(path, started, cause) from None
     except AssertionError:  # what nbclient makes of Ctrl-C
         raise KeyboardInterrupt from None
+    finally:
+        shutil.rmtree(said.parent, ignore_errors=True)
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs = join_streams(cell.outputs)
+    check_pictures(notebook, path)
     return notebook, time.perf_counter() - start, round(max(samples) / 1e6)
+
+
+def check_pictures(notebook, path):
+    """Refuse a notebook in which a cell shows a figure and no picture came of it."""
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        shows = re.search(r"^\s*(plt\.show\(\)|plots\.show_\w+\()", cell.source, re.MULTILINE)
+        pictures = [o for o in cell.outputs if any("image/" in kind for kind in o.get("data", {}))]
+        if shows and not pictures:
+            cause = "it shows no picture: is MPLBACKEND set, or another backend chosen?"
+            raise stopped(path, [cell], cause, "is left as it was: it lacks a figure")
+
+
+def explain_death(manager, said, killed):
+    """Return why a kernel died, as far as there is evidence.
+
+    Args:
+        manager: of the kernel.
+        said: what it wrote to its stderr.
+        killed: how many processes the container has killed for memory meanwhile.
+    """
+    process = getattr(manager.provisioner, "process", None)
+    status = process.poll() if process else None
+    words = [line for line in said.strip().splitlines() if "debugger" not in line.lower()]
+    words += preflight.find_last_words(process.pid if process else None)
+    if killed > 0 or status == 137:
+        return "its kernel died: the container's memory ran out"
+    how = f" ({signal.Signals(-status).name})" if status and status < 0 else ""
+    how = how or (f" (exit code {status})" if status else "")
+    if status == -signal.SIGTERM or not words:
+        return f"its kernel died{how}"
+    return f"its kernel died{how}; it said: {words[-1][:300]}"
+
+
+def count_killed():
+    """Return how many processes this container has killed for want of memory; 0 if unknown."""
+    for name in ("memory.events", "memory/memory.oom_control"):
+        with contextlib.suppress(OSError):
+            text = (preflight.CONTAINER / name).read_text(encoding="utf-8")
+            return int((re.findall(r"^oom_kill (\d+)", text, re.MULTILINE) or [0])[0])
+    return 0
 
 
 @contextlib.contextmanager
