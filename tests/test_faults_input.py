@@ -262,3 +262,108 @@ def test_bold_digits_are_never_warned_of(loaded):
         inputs.check_images(thick)
         for i in range(len(thick)):
             inputs.check_images(thick[i : i + 1])
+
+
+# Pictures and papers (27) ------------------------------------------------------------------------
+
+DIGITS = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+DIGITS[:, :4] = DIGITS[:, -4:] = DIGITS[:, :, :4] = DIGITS[:, :, -4:] = 0
+
+
+def transparent(images):
+    """Return black ink on nothing, as a drawing program gives it."""
+    colours = np.zeros((*images.shape, 3), "uint8")
+    return np.concatenate([colours, images[..., None]], axis=-1)
+
+
+# What a picture library returns, and how many digits are in it.
+PICTURES = {
+    "RGBA": (transparent(DIGITS)[0], 1),
+    "RGBA, many": (transparent(DIGITS), 5),
+    "RGB": (np.repeat(DIGITS[0][..., None], 3, axis=2), 1),
+    "grey and opacity": (transparent(DIGITS)[0][..., 2:], 1),
+    "grey, a channel": (DIGITS[0][..., None], 1),
+    "RGB, channels first, many": (np.repeat(DIGITS[:, None], 3, axis=1), 5),
+    "RGB from 0 to 1": (np.repeat(DIGITS[0][..., None], 3, axis=2) / 255, 1),
+    "RGBA of 56 pixels": (transparent(DIGITS.repeat(2, axis=1).repeat(2, axis=2))[0], 1),
+    "grey of 56 pixels": (DIGITS.repeat(2, axis=1).repeat(2, axis=2)[0], 1),
+    "16 bits": (DIGITS.astype("uint16") * 257, 5),
+    "true and false": (DIGITS > 127, 5),
+    "-1 to 1": (DIGITS / 127.5 - 1, 5),
+    "one row": (DIGITS[0].ravel(), 1),
+    "columns of 784": (DIGITS.reshape(5, 784).T, 5),
+    "a list": ([*DIGITS], 5),
+}
+
+
+def follow_advice(given):
+    """Do what each message says until the images are taken; return them and the warnings left."""
+    names = {
+        "np": np,
+        "scipy": __import__("scipy.ndimage"),
+        "helpers": __import__("helpers.inputs"),
+    }
+    for _ in range(6):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                inputs.check_images(given)
+            except ValueError as error:
+                message = str(error)
+            else:
+                message = str(caught[0].message) if caught else ""
+        advised = re.search(
+            r"(?:: |[Pp]ass )((?:\(*(?:np|helpers|scipy|images?)\b|255 -).*?)\.?$", message
+        )
+        if not advised:
+            return given, message
+        given = eval(advised[1], {**names, "image": given, "images": given})
+    raise AssertionError(message)
+
+
+@pytest.mark.fault(
+    27,
+    "pictures as a picture library returns them",
+    provoked="fifteen shapes and types, with colours, opacity, other sizes, 16 bits; what each "
+    "message advises is done until nothing is said any more",
+    outcome="accepted after at most five steps, with as many images as there were digits",
+)
+@pytest.mark.parametrize("kind", PICTURES)
+def test_advice_followed_ends_well(kind):
+    given, n = PICTURES[kind]
+    images, message = follow_advice(given)
+    assert message == "" and images.shape == (n, 28, 28)
+    if "56" not in kind and "true" not in kind:
+        assert np.abs(images.astype(int) - DIGITS[:n]).max() <= 3
+
+
+@pytest.mark.mnist
+@pytest.mark.fault(
+    27,
+    "grey paper of any brightness, dark ink or light",
+    provoked="2,000 test images on paper of 240, 200 and 40; the advice is followed",
+    outcome="a warning counts them; afterwards over 99 % are read right",
+)
+@pytest.mark.parametrize(("paper", "ink"), [(240, 30), (200, 20), (40, 250)])
+def test_grey_paper_is_cleared(loaded, paper, ink):
+    images, labels = (part[:2_000] for part in loaded[1])
+    photographs = (paper + images.astype("float32") * ((ink - paper) / 255)).astype("uint8")
+    messages, _ = warned(inputs.check_images, photographs)
+    assert "2,000 of 2,000 images" in messages[0]
+    cleared, message = follow_advice(photographs)
+    assert message == ""
+    network = model_files.load_shipped_model()
+    assert (model.predict(network, cleared).argmax(axis=1) == labels).mean() > 0.99
+
+
+@pytest.mark.fault(
+    27,
+    "transposed digits, as EMNIST's are",
+    provoked="training images with rows and columns exchanged, and as they are",
+    outcome="one warning says that they look transposed, and what to pass",
+)
+def test_transposed_images_are_warned_of(loaded):
+    images = loaded[0][0][:1_000]
+    messages, _ = warned(inputs.check_images, images.transpose(0, 2, 1))
+    assert len(messages) == 1 and "transposed" in messages[0]
+    assert warned(inputs.check_images, images)[0] == []

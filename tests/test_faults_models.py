@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from helpers import model_files
+from helpers import model, model_files
 from tools import offline_pack, records
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -500,3 +500,69 @@ def test_keras_is_one_that_loads_safely(name):
     bounds = wanted[0].specifier
     assert bounds.contains("3.15.0") and not bounds.contains("3.14.99")
     assert bounds.contains(keras.__version__)
+
+
+# Models of other kinds (28) ----------------------------------------------------------------------
+
+
+@pytest.mark.fault(
+    28,
+    "a model in another format: HDF5, weights alone, a SavedModel, an unpacked .keras",
+    provoked="each is made by Keras and given to `load_model`; the code of the message is run",
+    outcome="a ModelError says what it is and how to bring it over",
+)
+def test_other_kinds_of_models_are_named(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = keras.saving.load_model(tiny[0])
+    network.save("old.h5")
+    network.save_weights("mine.weights.h5")
+    network.export("served", verbose=False)
+    with zipfile.ZipFile(tiny[0]) as file:
+        file.extractall("unpacked")
+    message = refuse(model_files.load_model, "old.h5")
+    eval(message.splitlines()[1], {"keras": keras})
+    assert np.array_equal(model_files.load_model("old.keras").get_weights()[0], tiny[1][0])
+    message = refuse(model_files.load_model, "mine.weights.h5")
+    eval(message.partition("then: ")[2], {"network": network})
+    assert "SavedModel" in refuse(model_files.load_model, "served")
+    assert "an unpacked .keras" in refuse(model_files.load_model, "unpacked")
+
+
+@pytest.mark.fault(
+    28,
+    "an older Keras that opens what `plain_copy` made",
+    provoked="the configuration of a saved plain copy is searched for names that only newer "
+    "versions know, None or switched off",
+    outcome="none is in it, and it reads the same",
+)
+def test_plain_copy_names_nothing_that_is_new(tmp_path):
+    plain = model.plain_copy(model.build_model())
+    plain.save(tmp_path / "plain.keras")
+    with zipfile.ZipFile(tmp_path / "plain.keras") as file:
+        layers = json.loads(file.read("config.json"))["config"]["layers"]
+    configs = [layer["config"] for layer in layers]
+    assert not [k for c in configs for k, v in c.items() if v is None or k.startswith("renorm")]
+    again = model_files.load_model(tmp_path / "plain.keras")
+    assert all(map(np.array_equal, plain.get_weights(), again.get_weights()))
+
+
+SHAPES = [((12, 5), {}), ((4, 6, 5), {}), ((4, 3, 3, 3, 5), {}), ((4, 6, 6, 5), {"scale": False})]
+
+
+@pytest.mark.fault(
+    26,
+    "this project's BatchNormalization elsewhere: other ranks, another axis, no scale or centre",
+    provoked="inputs of two to five axes, `axis=1`, `scale=False`, `center=False`, in training",
+    outcome="the same numbers as Keras' layer",
+)
+@pytest.mark.parametrize(
+    ("shape", "options"), [*SHAPES, ((4, 5, 6, 6), {"axis": 1}), ((8, 5), {"center": False})]
+)
+def test_normalization_is_that_of_keras(shape, options):
+    values = np.random.default_rng(0).normal(2, 3, shape).astype("float32")
+    ours, theirs = model.BatchNormalization(**options), keras.layers.BatchNormalization(**options)
+    for _ in range(2):
+        outputs = [np.array(layer(values, training=True)) for layer in (ours, theirs)]
+        np.testing.assert_allclose(*outputs, atol=1e-3)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3)

@@ -868,3 +868,146 @@ def test_stop_button_in_a_real_kernel(kernel):
     assert printed(kernel.run(check)[0][1]) == "True [3, 3, 3, 3, 3]\n"
     (_, (status, outputs)) = kernel.run(COMPILE, cell, stop_at="epoch 1 of 3, 20")
     assert "Stopped in epoch 1 of 3. No epoch is saved" in str(outputs)
+
+
+# A run has a name (24) ---------------------------------------------------------------------------
+
+
+@pytest.mark.fault(
+    24,
+    "two networks train in the same folder, one after the other",
+    provoked="`a` for two epochs, `b` for one; then `resume` with each, and with a third network "
+    "that was never saved",
+    outcome="each gets its own weights and history; the third is refused in one line that says "
+    "whose the state is and what to do",
+)
+def test_run_gets_back_its_own_state(digits, tmp_path):
+    a, b, stranger = make_network(), make_network(), make_network()
+    fit(a, digits, tmp_path, epochs=2)
+    fit(b, digits, tmp_path, epochs=1)
+    for network, epochs in ((a, 2), (b, 1)):
+        weights = network.get_weights()
+        assert len(checkpoints.resume(tmp_path, network)[1]) == epochs
+        assert all(map(np.array_equal, weights, network.get_weights()))
+    stranger.fit(*digits, batch_size=32, epochs=4, verbose=0)
+    weights = stranger.get_weights()
+    with pytest.raises(checkpoints.CheckpointError) as refused:
+        checkpoints.resume(tmp_path, stranger)
+    (line,) = str(refused.value).splitlines()
+    assert f"by process {os.getpid()}" in line and "use another folder, or build" in line
+    assert all(map(np.array_equal, weights, stranger.get_weights()))
+
+
+@pytest.mark.fault(
+    24,
+    "a second run begins in the folder of one that goes on",
+    provoked="`b` trains for two epochs inside the third of `a`, which then stops, or diverges",
+    outcome="a line at its start names the other process; what `a` says is saved is there, and its "
+    "weights come back",
+)
+@pytest.mark.parametrize("end", ["stop", "diverge"])
+def test_second_writer_is_noticed_and_leaves_the_first_alone(end, digits, tmp_path, capsys):
+    a, b = make_network("sgd"), make_network("sgd")
+
+    def befall():
+        fit(b, digits, tmp_path, epochs=2)
+        if end == "stop":
+            press()
+        else:
+            a.optimizer.learning_rate.assign(1e30)
+
+    with pytest.raises(checkpoints.Stopped) as stopped:
+        fit(a, digits, tmp_path, epochs=4, moments={(2, 0): befall})
+    assert f"by process {os.getpid()}" in capsys.readouterr().out
+    kept = "2 epochs are saved" if end == "stop" else "The network is again as it was after epoch"
+    assert kept in str(stopped.value)
+    assert len(checkpoints.resume(tmp_path, a)[1]) == 2
+    assert int(a.optimizer.iterations) == 2 * BATCHES
+    assert not np.array_equal(a.get_weights()[0], b.get_weights()[0])
+
+
+@pytest.mark.fault(
+    24,
+    "what a run saved is deleted by somebody else",
+    provoked="its files are deleted in the middle of the third epoch, then it is stopped",
+    outcome="the line does not claim what is no longer there",
+)
+def test_claim_is_looked_up_on_the_disk(digits, tmp_path):
+    def befall():
+        for path in tmp_path.iterdir():
+            path.unlink()
+        press()
+
+    with pytest.raises(checkpoints.Stopped, match="Nothing of it is saved"):
+        fit(make_network(), digits, tmp_path, moments={(2, 0): befall})
+
+
+@pytest.mark.fault(
+    25,
+    "no folder for runs can be written",
+    provoked="`MNIST_RUNS` is below a file; the user's own cache takes its place",
+    outcome="a line says so before the run, and names `MNIST_RUNS`",
+)
+def test_runs_have_a_spare_folder(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("MNIST_RUNS", str(tmp_path / "file" / "runs"))
+    monkeypatch.setattr(checkpoints.data, "_user_cache", lambda: tmp_path / "user")
+    assert checkpoints.run_folder("a") == tmp_path / "user" / "runs" / "a"
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and "instead; set MNIST_RUNS to a folder" in said
+
+
+# Readers change one thing (26) -------------------------------------------------------------------
+
+CHANGES = {
+    "metrics=['acc']": {"metrics": ["acc"]},
+    "no metrics": {"metrics": None},
+    "another metric": {"metrics": ["sparse_top_k_categorical_accuracy"]},
+}
+
+
+@pytest.mark.fault(
+    26,
+    "other metrics than the lesson's, or none; validation in some epochs only",
+    provoked="`compile` with other metrics, `validation_freq=[1, 3]`, a dataset of unknown length, "
+    "NumPy numbers in the logs; with the live curves and Checkpoint",
+    outcome="the run ends well, its epochs are saved, and what there is is drawn",
+)
+@pytest.mark.parametrize("change", [*CHANGES, "validation_freq", "unknown length", "NumPy numbers"])
+def test_run_survives_what_readers_change(change, shown, digits, tmp_path):
+    network, options = make_network(), {}
+    if change in CHANGES:
+        loss = "sparse_categorical_crossentropy"
+        network.compile("adam", loss, run_eagerly=True, **CHANGES[change])
+
+    class Numbers(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["extra"] = np.float32(epoch)
+
+    images, labels = digits
+    data = (images, labels)
+    if change == "validation_freq":
+        options["validation_freq"] = [1, 3]
+    if change == "unknown length":
+        import tensorflow as tf
+
+        batches = tf.data.Dataset.from_tensor_slices(data).batch(32).filter(lambda x, y: True)
+        data = (batches,)
+    else:
+        options["batch_size"] = 32
+    callbacks = [Numbers()] if change == "NumPy numbers" else []
+    checkpoint = checkpoints.Checkpoint(tmp_path)
+    network.fit(
+        *data, epochs=3, validation_data=(images[:32], labels[:32]), verbose=0,
+        callbacks=[*callbacks, live.LiveCurves(every=2), checkpoint], **options,
+    )  # fmt: skip
+    assert len(checkpoints.resume(tmp_path, network)[1]) == 3
+    assert {len(values) for values in checkpoint.history.values()} == {3}
+    axes = next(content for content in shown if hasattr(content, "axes")).axes
+    assert any(len(line.get_xdata()) == 3 for line in axes[0].lines)
+
+
+def test_run_outside_a_notebook_prints_a_line_for_each_epoch(digits, tmp_path, capsys):
+    fit(make_network(), digits, tmp_path, callbacks=[live.LiveCurves(every=2)])
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 3 and said[2].startswith("epoch 3 of 3, 9 of 9 batches")
