@@ -736,3 +736,101 @@ def test_odd_paths_and_unpacked_files_load(serve, load, monkeypatch, tmp_path, s
     monkeypatch.setenv("MNIST_DIR", str(folder / "not there"))
     n, lines = load()
     assert n == 60 and f"in {folder / 'not there'}. Copy the four MNIST files there" in lines[0]
+
+
+# 29. MNIST under other names ------------------------------------------------------------------
+
+
+def unpacked(small):
+    """Return the four files' names and content, unpacked."""
+    return {name: gzip.decompress((small / f"{name}.gz").read_bytes()) for name in data.FILES}
+
+
+def put(folder, contents):
+    """Write files into a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def put_npz(path, small, keys=("a", "b", "c", "d"), dtype="int64"):
+    """Write MNIST as an npz with any keys and type; return the path."""
+    (x, y), (x_test, y_test) = data.read_folder(small)
+    parts = (part.astype(dtype) for part in (x, y, x_test, y_test))
+    np.savez(path, **dict(zip(keys, parts, strict=True)))
+    return path
+
+
+FORMS = {
+    "a dot for the dash": lambda small, folder: put(
+        folder, {n.replace("-idx", ".idx"): c for n, c in unpacked(small).items()}
+    ),
+    "packed, without .gz": lambda small, folder: put(
+        folder, {name: (small / f"{name}.gz").read_bytes() for name in data.FILES}
+    ),
+    "unpacked, called .gz": lambda small, folder: put(
+        folder, {f"{name}.gz": content for name, content in unpacked(small).items()}
+    ),
+    "MNIST/raw below": lambda small, folder: (
+        put(folder / "MNIST" / "raw", unpacked(small)) and folder
+    ),
+    "names of their own": lambda small, folder: put(
+        folder, {f"{i}.bin": content for i, content in enumerate(unpacked(small).values())}
+    ),
+    "an npz of int64": lambda small, folder: put_npz(put(folder, {}) / "mnist.npz", small).parent,
+    "the npz itself": lambda small, folder: put_npz(
+        put(folder, {}) / "mnist.npz", small, dtype="u1"
+    ),
+    "one of the files": lambda small, folder: put(folder, unpacked(small)) / TEST_LABELS,
+    "a bad one beside": lambda small, folder: put(
+        folder, {**unpacked(small), f"{TEST_LABELS}.gz": b"torn"}
+    ),
+}
+
+
+@pytest.mark.fault(
+    29,
+    "MNIST that lies there under another name, packed in another way, or a folder below",
+    provoked="`MNIST_DIR` with the files in nine forms, offline",
+    outcome="loaded, without a word; the check of the machine agrees",
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_mnist_is_known_by_its_content(small, load, monkeypatch, tmp_path, form):
+    from helpers import preflight
+
+    monkeypatch.setenv("MNIST_DIR", str(FORMS[form](small, tmp_path / "mine")))
+    assert load() == (60, ["MNIST: 60 training and 6 test images, verified."])
+    assert preflight.check_data()[0]
+
+
+@pytest.mark.fault(
+    29,
+    "a folder with nothing of MNIST in it",
+    provoked="`MNIST_DIR` with a file of text; with a home folder that nobody knows",
+    outcome="one line says what is missing; the check of the machine says the same",
+)
+def test_nothing_of_mnist_is_told_alike(small, load, monkeypatch, tmp_path):
+    from helpers import preflight
+
+    put(tmp_path / "mine", {"notes.txt": b"no data"})
+    for chosen in (str(tmp_path / "mine"), "~nobody-of-this-name/mnist"):
+        monkeypatch.setenv("MNIST_DIR", chosen)
+        n, lines = load()
+        assert n == 1500 and is_sample(lines) and len(lines) == 2
+        ok, found, _ = preflight.check_data()
+        assert not ok and found == lines[0] and "Copy the four MNIST files there" in found
+
+
+@pytest.mark.fault(
+    4,
+    "a password with # in the address of the proxy",
+    provoked="`HTTPS_PROXY=http://me:secret#word@127.0.0.1:9`",
+    outcome="the cause is named; no part of the password is printed",
+)
+def test_password_of_a_proxy_is_not_printed(nowhere, load, monkeypatch):
+    monkeypatch.setattr(data, "MIRRORS", MIRRORS)
+    for password in ("secret#word", "#secretword", "secret/word"):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:{password}@127.0.0.1:9")
+        n, lines = load()
+        assert n == 1500 and "secret" not in "".join(lines) and "HTTPS_PROXY" in lines[-1]

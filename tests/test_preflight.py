@@ -16,7 +16,7 @@ def test_this_machine_passes_what_the_tests_need(capsys):
     preflight.check_machine()
     lines = capsys.readouterr().out.splitlines()
     names = [line.split()[1] for line in lines if line.startswith(("ok", "FIX"))]
-    assert names == ["Python", "packages", "kernel", "memory", "cores", "data"]
+    assert names == ["Python", "packages", "kernel", "settings", "memory", "cores", "data"]
     assert preflight.check_python()[0] and preflight.check_packages()[0]
 
 
@@ -155,3 +155,146 @@ def test_setup_and_tensorflow_print_one_line_and_nothing_on_stderr():
         text=True,
     )
     assert (done.stdout, done.stderr) == ("Setup complete.\n", "")
+
+
+# What the reader has set for other work ----------------------------------------------------------
+
+SHOW = (
+    "from helpers import preflight; preflight.setup(); preflight.load_tensorflow();"
+    "import keras; print(keras.config.backend(), keras.config.image_data_format(),"
+    "keras.config.floatx())"
+)
+
+
+def run_python(code, **environment):
+    """Run code in a process of its own, in an environment; return what became of it."""
+    environment = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, cwd=preflight.ROOT, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.fault(
+    25,
+    "a keras.json or a `KERAS_BACKEND` made for other work",
+    provoked="a home folder whose `.keras/keras.json` has another backend, channels first and "
+    "float16; `KERAS_BACKEND=jax`; a home folder that is not there",
+    outcome="the series takes TensorFlow, channels last and float32; nothing else is said",
+)
+def test_other_settings_of_keras_have_no_say(tmp_path):
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text(
+        '{"backend": "jax", "image_data_format": "channels_first", "floatx": "float16"}'
+    )
+    right = "Setup complete.\ntensorflow channels_last float32\n"
+    done = run_python(SHOW, HOME=tmp_path, KERAS_BACKEND="torch", MPLCONFIGDIR=tmp_path)
+    assert (done.stdout, done.stderr) == (right, "")
+
+
+@pytest.mark.fault(
+    25,
+    "Keras was imported before the setup cell, with other settings",
+    provoked="`floatx` set to float16 in this process",
+    outcome="the check says so, and how to mend it",
+)
+def test_settings_of_an_imported_keras_are_checked():
+    import keras
+
+    assert preflight.check_settings()[0]
+    keras.config.set_floatx("float16")
+    try:
+        ok, found, fix = preflight.check_settings()
+    finally:
+        keras.config.set_floatx("float32")
+    assert not ok and "floatx float16, not float32" in found and "restart the kernel" in fix
+
+
+@pytest.mark.fault(
+    25,
+    "another numpy first on the path",
+    provoked="a folder with a `numpy.py` in `PYTHONPATH`",
+    outcome="two lines: where it is found, and what to do",
+)
+def test_another_numpy_is_named(tmp_path):
+    (tmp_path / "numpy.py").write_text("")
+    code = "from helpers import preflight; print(preflight.check_packages())"
+    done = run_python(code, PYTHONPATH=tmp_path)
+    assert f"numpy is found in {tmp_path}" in done.stdout and "PYTHONPATH" in done.stdout
+
+
+@pytest.mark.fault(
+    25,
+    "TensorFlow cannot be loaded, or ends the process while it is loaded",
+    provoked="a `tensorflow` that writes to file descriptor 2 and raises, then one that aborts",
+    outcome="what it said is shown; after an abort, by the next setup",
+)
+def test_what_tensorflow_said_is_shown(tmp_path):
+    package, code = tmp_path / "tensorflow.py", "from helpers import preflight;"
+    environment = {"PYTHONPATH": tmp_path, "TMPDIR": tmp_path}
+    code += "import sys, types; sys.modules['keras'] = types.ModuleType('keras');"
+    speak = "import os\nos.write(2, b'libsomething.so is missing\\n')\n"
+    package.write_text(f"{speak}raise ImportError('no libsomething')")
+    done = run_python(f"{code}preflight.load_tensorflow()", **environment)
+    assert "libsomething.so is missing" in done.stderr
+    assert "TensorFlow cannot be loaded: ImportError: no libsomething" in done.stderr
+    package.write_text(f"{speak}os.abort()")
+    assert run_python(f"{code}preflight.load_tensorflow()", **environment).returncode != 0
+    package.unlink()
+    done = run_python(f"{code}print(preflight.find_last_words())", **environment)
+    assert done.stdout == "['libsomething.so is missing']\n"
+
+
+@pytest.mark.fault(
+    25,
+    "a container's limit of memory",
+    provoked="the files in which Linux says limit and usage, of both versions",
+    outcome="what is left is counted, the cache apart",
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_memory_of_a_container_is_read(version, tmp_path):
+    assert preflight._read_memory_left(tmp_path) == math.inf
+    folder = tmp_path / "memory" if version == 1 else tmp_path
+    names = ["memory.limit_in_bytes", "memory.usage_in_bytes"]
+    names = names if version == 1 else ["memory.max", "memory.current"]
+    folder.mkdir(exist_ok=True)
+    for name, text in zip(names, ("1000000000", "600000000"), strict=True):
+        (folder / name).write_text(text)
+    (folder / "memory.stat").write_text("inactive_file 100000000\n")
+    assert preflight._read_memory_left(tmp_path) == 500_000_000
+
+
+@pytest.mark.fault(
+    25,
+    "a console that knows ASCII only",
+    provoked="the check of the machine in such a console, with a fix to print",
+    outcome="every line is printed",
+)
+def test_check_is_printed_on_any_console():
+    code = "from helpers import preflight; preflight.MEMORY_NEEDED = 1e6; preflight.check_machine()"
+    done = run_python(code, PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    assert done.returncode == 0 and "-> close other programs" in done.stdout
+
+
+@pytest.mark.fault(
+    30,
+    "a machine for which there is no TensorFlow",
+    provoked="Intel Mac, Windows on ARM, Alpine, 32 bits, as `platform` would tell",
+    outcome="one plain line before pip starts, with the way out",
+)
+@pytest.mark.parametrize(
+    ("system", "machine", "libc", "says"),
+    [
+        ("Darwin", "x86_64", "", "Intel chip"),
+        ("Windows", "ARM64", "", "Windows on ARM"),
+        ("Linux", "x86_64", "", "Alpine"),
+        ("Linux", "armv7l", "glibc", "armv7l"),
+    ],
+)
+def test_machine_without_tensorflow_is_told(system, machine, libc, says, monkeypatch):
+    assert preflight.check_platform()[0]
+    monkeypatch.setattr(preflight.platform, "system", lambda: system)
+    monkeypatch.setattr(preflight.platform, "machine", lambda: machine)
+    monkeypatch.setattr(preflight.platform, "libc_ver", lambda: (libc, ""))
+    ok, found, fix = preflight.check_platform()
+    assert not ok and says in found and "Binder" in fix
