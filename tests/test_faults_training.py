@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import platform
 import queue
 import random
 import re
@@ -96,6 +97,12 @@ def fit(network, digits, folder, epochs=3, moments=None, callbacks=None, **optio
         verbose=0, **options,
     )  # fmt: skip
     return checkpoint
+
+
+def find(folder, number, suffix=".keras"):
+    """Return the file of an epoch."""
+    (path,) = folder.glob(f"epoch_{number}_*{suffix}")
+    return path
 
 
 def same(network, other):
@@ -286,9 +293,10 @@ DAMAGES = {
 def test_torn_state_falls_back_to_the_one_before(damage, finished_run, tmp_path, capsys):
     shutil.copytree(finished_run, tmp_path / "run")
     suffix, spoil = DAMAGES[damage]
-    spoil(tmp_path / "run" / f"epoch_2{suffix}")
+    path = find(tmp_path / "run", 2, suffix)
+    spoil(path)
     network, past = checkpoints.resume(tmp_path / "run")
-    assert capsys.readouterr().out == "run/epoch_2 is damaged and is left out.\n"
+    assert capsys.readouterr().out == f"run/{path.stem} is damaged and is left out.\n"
     assert len(past) == 1 and int(network.optimizer.iterations) == BATCHES
 
 
@@ -301,11 +309,11 @@ def test_torn_state_falls_back_to_the_one_before(damage, finished_run, tmp_path,
 def test_run_goes_on_after_a_torn_state(digits, tmp_path, capsys):
     network = make_network()
     fit(network, digits, tmp_path, epochs=2)
-    DAMAGES["state cut short"][1](tmp_path / "epoch_2.keras")
+    DAMAGES["state cut short"][1](find(tmp_path, 2))
     resumed, past = checkpoints.resume(tmp_path, network)
     assert resumed is network and len(past) == 1
     assert int(network.optimizer.iterations) == BATCHES
-    assert "epoch_2 is damaged" in capsys.readouterr().out
+    assert "is damaged" in capsys.readouterr().out
     checkpoint = fit(network, digits, tmp_path, initial_epoch=1)
     assert [len(values) for values in checkpoint.history.values()] == [3] * 5
     assert len(checkpoints.resume(tmp_path)[1]) == 3 and capsys.readouterr().out == ""
@@ -323,7 +331,7 @@ def test_every_flipped_bit_is_seen(digits, tmp_path):
     shutil.copytree(tmp_path, tmp_path / "good")
     chance, undetected = random.Random(0), 0
     for suffix, number in ((".json", None), (".keras", 500)):
-        path, good = tmp_path / f"epoch_1{suffix}", tmp_path / "good" / f"epoch_1{suffix}"
+        path, good = (find(folder, 1, suffix) for folder in (tmp_path, tmp_path / "good"))
         size = path.stat().st_size
         for position in range(size) if number is None else chance.sample(range(size), number):
             flip(path, position, chance.randrange(8))
@@ -574,7 +582,7 @@ def test_worse_epochs_never_replace_the_best(digits, tmp_path):
     best, past = checkpoints.resume(tmp_path, best=True)
     assert len(past) == number and same(best, good)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        f"epoch_{n}.{suffix}" for n in (number, 11, 12) for suffix in ("json", "keras")
+        find(tmp_path, n, suffix).name for n in {number, 11, 12} for suffix in (".json", ".keras")
     )
 
 
@@ -604,7 +612,7 @@ def test_other_architecture_is_refused(other, digits, tmp_path):
     with pytest.raises(checkpoints.CheckpointError) as refused:
         checkpoints.resume(tmp_path, network)
     first, second = str(refused.value).splitlines()
-    assert first == f"{tmp_path.name}/epoch_1.keras holds another network: {difference}."
+    assert first == f"{tmp_path.name}/{find(tmp_path, 1).name} holds another network: {difference}."
     assert second.startswith("Use another folder, or begin anew")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert all(map(np.array_equal, weights, network.get_weights()))
@@ -627,7 +635,7 @@ def test_other_keras_version_is_refused(digits, tmp_path):
         with pytest.raises(checkpoints.CheckpointError) as refused:
             checkpoints.resume(tmp_path, **given)
         versions = f"was saved by Keras 3.12.0; this is Keras {keras.__version__}."
-        assert f"epoch_1.keras {versions}\nUse another folder" in str(refused.value)
+        assert f".keras {versions}\nUse another folder" in str(refused.value)
     fresh, past = checkpoints.resume(tmp_path, make_network())
     fit(fresh, digits, tmp_path, epochs=1)
     assert past == [] and len(checkpoints.resume(tmp_path)[1]) == 1
@@ -674,27 +682,38 @@ def place(folder):
 
 
 def test_compiled_again_begins_a_new_run(digits, tmp_path):
-    fit(make_network(), digits, tmp_path, epochs=2)
+    before = make_network()
+    fit(before, digits, tmp_path, epochs=2)
     fresh = make_network()
     assert checkpoints.resume(tmp_path, fresh) == (fresh, [])
     with pytest.raises(checkpoints.Stopped, match="No epoch is saved"):
         fit(fresh, digits, tmp_path, moments={(0, 1): press})
-    assert (tmp_path / "epoch_2.keras").is_file()  # of the run before, until an epoch is finished
     again, past = checkpoints.resume(tmp_path, fresh)
     assert again is fresh and past == [] and int(fresh.optimizer.iterations) == 0
     fit(fresh, digits, tmp_path, epochs=1)
-    assert sorted(path.name for path in tmp_path.glob("*.keras")) == [
-        "epoch_0.keras",
-        "epoch_1.keras",
-    ]
+    ours = checkpoints._run_of(fresh)
+    assert {path.stem for path in tmp_path.glob(f"*{ours}.keras")} == {
+        f"epoch_0_{ours}",
+        f"epoch_1_{ours}",
+    }
+    assert len(checkpoints.resume(tmp_path, before)[1]) == 2  # what another network saved stays
+    for path in tmp_path.glob("*"):
+        os.utime(path, (0, 0))
+        if path.suffix == ".json":  # as if its process had ended
+            state = json.loads(path.read_text()) | {"writer": {"host": platform.node()}}
+            state["writer"] |= {"process": 2**22 + 1, "begun": 0}
+            path.write_text(json.dumps(state))
+    fit(make_network(), digits, tmp_path, epochs=1)
+    assert len([*tmp_path.glob("*.keras")]) == 2  # and goes a day after its process
 
 
 def test_state_of_another_run_is_not_taken_for_the_past(digits, tmp_path, capsys):
     fit(make_network(), digits, tmp_path, epochs=2)
     network = make_network()
     network.fit(*digits, batch_size=32, verbose=0)  # three steps, and six were saved
-    (tmp_path / "epoch_1.json").unlink()
-    assert checkpoints.resume(tmp_path, network) == (network, [])
+    with pytest.raises(checkpoints.CheckpointError, match="nothing of this one"):
+        checkpoints.resume(tmp_path, network)
+    assert checkpoints.resume(tmp_path / "empty", network) == (network, [])
     assert "Nothing of this run is saved" in capsys.readouterr().out
 
 
