@@ -88,7 +88,8 @@ class Watch(keras.callbacks.Callback):
     @staticmethod
     def release():
         """Give SIGINT back."""
-        if signal.getsignal(signal.SIGINT) is Watch.press:
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is Watch.press:
             signal.signal(signal.SIGINT, Watch.handler_before)
 
     def check(self):

@@ -82,7 +82,7 @@ def _find_ground(images, share=0.5):
 
 def _look_at_ground(images):
     """Return a warning for images whose ground is not MNIST's, or None."""
-    ground = _find_ground(images, share=0.25)  # a bold digit may touch half of the border
+    ground = _find_ground(images, share=0.1)  # a bold digit may touch most of the border
     grounds = ground[ground > GROUND]
     if not len(grounds):
         return None

@@ -929,7 +929,9 @@ def test_second_writer_is_noticed_and_leaves_the_first_alone(end, digits, tmp_pa
     a, b = make_network("sgd"), make_network("sgd")
 
     def befall():
-        fit(b, digits, tmp_path, epochs=2)
+        thread = threading.Thread(target=fit, args=(b, digits, tmp_path, 2))
+        thread.start()
+        thread.join()
         if end == "stop":
             press()
         else:
