@@ -258,7 +258,6 @@ def _list_candidates(folder):
     given = [folder] if folder.is_file() else []
     folder = folder.parent if given else folder
     if not folder.is_dir():
-        folder.parent.stat()
         return []
     files = [path for pattern in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(pattern))]
     files = [path for path in files[:5_000] if path.is_file()]
@@ -276,7 +275,7 @@ def _name_in(path):
 def _looks_packed(path):
     """Tell from size and first bytes whether a file may hold one of the four."""
     try:
-        if not 1_000 < path.stat().st_size < 1e9:
+        if not 8 < path.stat().st_size < 1e9:
             return False
         with path.open("rb") as file:
             return file.read(4).startswith((b"\0\0\x08", b"\x1f\x8b", b"PK\3\4", b"\x93NUM"))

@@ -204,6 +204,7 @@ def test_first_load_in_a_notebook_shows_progress_and_no_alarm(serve):
     code = f"""
 import json, pathlib, sys
 sys.path.insert(0, {str(data.ROOT)!r})
+from helpers import data
 given = json.loads({given!r})
 data.MIRRORS, data.CACHE = given["mirrors"], pathlib.Path(given["cache"])
 data._user_cache = lambda: data.CACHE / "user"
