@@ -93,7 +93,7 @@ def training_dtype():
 
 
 def plain_copy(model):
-    """Copy a trained network into plain Keras layers in float32, which older Keras can load too.
+    """Copy a trained network into plain Keras layers in float32, which Keras 3.8 can load too.
 
     What is None in a layer's configuration is its default and is left out: a version that does not
     know the name would refuse it.
