@@ -390,6 +390,7 @@ def quiet_stderr():
             os.dup2(kept, 2)
             file.seek(0)
             sys.stderr.write(file.read())
+            file.truncate(0)
             raise
         finally:
             os.dup2(kept, 2)
