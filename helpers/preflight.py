@@ -4,7 +4,6 @@ say what is missing."""
 import dis
 import importlib.metadata
 import json
-import math
 import os
 import platform
 import subprocess
@@ -199,24 +198,10 @@ def check_data():
 
 
 def count_cores():
-    """Count the cores that this process may use; there may be more in the machine."""
-    cores = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        cores = len(os.sched_getaffinity(0))
-    return max(1, math.ceil(min(cores, _read_quota())))
+    """Count the cores that this process may use: a container's share, not the whole machine."""
+    from joblib import cpu_count
 
-
-def _read_quota(folder=Path("/sys/fs/cgroup")):
-    """Return how many cores' time Linux grants this container; infinity where it sets no limit."""
-    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # versions 2, 1
-        try:
-            texts = [(folder / name).read_text(encoding="utf-8") for name in names]
-            quota, period = map(int, " ".join(texts).split())
-        except (OSError, ValueError):  # not there, or "max"
-            continue
-        if quota > 0 and period > 0:
-            return quota / period
-    return math.inf
+    return cpu_count()
 
 
 def describe_machine():
