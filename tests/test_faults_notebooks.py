@@ -16,11 +16,11 @@ from jupyter_client.manager import KernelManager
 from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
 
-from tools import execute, measure
+from tools import lessons, measure
 
 ROOT = Path(__file__).resolve().parents[1]
-PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-LESSONS = [path.stem for path in PATHS if not path.stem.endswith("_solutions")]
+PATHS = lessons.list_notebooks()
+LESSONS = [lesson.file for lesson in lessons.read_lessons()]
 PLAIN = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1"}
 KEEP = "_kept = None\n_kept = {*globals()}"
 FORGET = "for _name in {*globals()} - _kept:\n    del globals()[_name]"
@@ -131,7 +131,7 @@ def test_notebook_runs_first_and_a_second_time(opened):
     assert run_through(kernel, cells) == run_through(kernel, cells)
     if hasattr(kernel.process, "rlimit"):
         status = Path(f"/proc/{kernel.process.pid}/status").read_text(encoding="utf-8")
-        assert 100 < int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000 < execute.SMALL_MB
+        assert 100 < int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000 < measure.SMALL_MB
 
 
 def named_in(result):
