@@ -34,6 +34,7 @@ def tiny(monkeypatch, tmp_path):
     return tmp_path / "models"
 
 
+@pytest.mark.slow
 def test_train_goes_on_where_it_was_stopped(digits, tiny, tmp_path):
     folder = tmp_path / "run"
 
@@ -75,6 +76,7 @@ def small_data(digits, tiny, monkeypatch):
     monkeypatch.setattr(data, "split_validation", lambda *both: (digits, digits))
 
 
+@pytest.mark.slow
 def test_command_records_each_seed_once(small_data, tiny, monkeypatch):
     short = train.Recipe(epochs=3, plain_epochs=1, weight_decay=0.1)
     monkeypatch.setitem(train.RECIPES, "best", short)
@@ -95,6 +97,7 @@ def test_command_records_each_seed_once(small_data, tiny, monkeypatch):
     assert not checkpoints.run_folder("best_seed_2").exists()
 
 
+@pytest.mark.slow
 def test_seed_0_of_best_is_the_shipped_model(small_data, digits, tiny, monkeypatch):
     monkeypatch.setitem(train.RECIPES, "best", train.Recipe(epochs=2))
     train.main(["quick", "--seeds", "1"])
@@ -116,6 +119,7 @@ def test_no_seed_at_a_time_is_refused_in_a_line(capsys):
     assert "--jobs must be 1 or more" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_seeds_are_trained_apart_and_end_with_the_process_that_started_them(tmp_path):
     script = tmp_path / "start.py"
     script.write_text(
