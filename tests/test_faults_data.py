@@ -27,6 +27,8 @@ TEST_LABELS = "t10k-labels-idx1-ubyte"
 LOAD = """
 import json, os, pathlib, signal, socket, sys, time
 import pooch, psutil, requests, tqdm
+
+pytestmark = pytest.mark.slow
 given = json.loads(sys.argv[1])
 data.CACHE, data._user_cache = pathlib.Path(given["cache"]), lambda: pathlib.Path(given["user"])
 data.MIRRORS = given["mirrors"]

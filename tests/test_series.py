@@ -67,7 +67,7 @@ def toy(tmp_path):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Execute the whole series on the sample in a fresh clone; return what it printed, its pages."""
+    """Execute the series on the sample, in a fresh clone; return what was printed, and the pages."""
     folder, project = (tmp_path_factory.mktemp("pages") / name for name in ("out", "mnist-CNN"))
     offline_pack.copy_project(project)
     done = run("--out", folder, cwd=project)
@@ -130,8 +130,8 @@ def test_page_has_figures_described_and_links_rewritten(toy, tmp_path):
 @pytest.mark.fault(
     21,
     "A console that knows ASCII only",
-    provoked="`python -m tools.run` with LC_ALL=C and no UTF-8 mode, on a notebook that prints é and 数, "
-    "into a folder named with them",
+    provoked="`python -m tools.run` with LC_ALL=C and no UTF-8 mode, on a notebook that prints é "
+    "and 数, into a folder named with them",
     outcome="it runs, and the page holds both letters",
 )
 def test_runner_works_where_only_ascii_is_known(toy, tmp_path):

@@ -117,8 +117,11 @@ def train_seeds(name, seeds, jobs):
     if jobs == 1:
         yield from (train_seed(name, seed) for seed in seeds)
         return
-    from dask.distributed import Client, LocalCluster, as_completed
-
+    try:
+        from dask.distributed import Client, LocalCluster, as_completed
+    except ImportError:
+        install = "python -m pip install -r tools/requirements.txt"
+        raise SystemExit(f"--jobs needs dask, which is not installed: {install}") from None
     cores = max(1, preflight.count_cores() // jobs)
     # A process each, which ends with this one; without a page to watch them by.
     pool = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
