@@ -34,7 +34,7 @@ A lesson is run by several engines, each for what no other one sees.
 Each fault is provoked for real by a test of its own; the last column says which command runs it.
 This page is made from the tests, by `python tests/fault_table.py`, and a test compares the two.
 
-"""
+"""  # noqa: E501
 HEAD = "| | Fault | How it is provoked | What happens | Test | In |\n|---|---|---|---|---|---|\n"
 
 

@@ -67,7 +67,7 @@ def toy(tmp_path):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Execute the series on the sample, in a fresh clone; return what was printed, and the pages."""
+    """Execute the series on the sample in a fresh clone; return what is printed, and the pages."""
     folder, project = (tmp_path_factory.mktemp("pages") / name for name in ("out", "mnist-CNN"))
     offline_pack.copy_project(project)
     done = run("--out", folder, cwd=project)
