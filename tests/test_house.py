@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tools import lessons
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("helpers", "tools", "benchmarks")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -155,7 +157,13 @@ def test_every_lesson_has_its_four_things():
     assert check_lessons(ROOT) == []
 
 
-# A new lesson, and without which it is named.
+def test_only_the_series_is_executed(pytestconfig):
+    ours = pytestconfig.pluginmanager.get_plugin(str(ROOT / "conftest.py"))
+    assert {ours.pytest_ignore_collect(path) for path in lessons.list_notebooks()} == {None}
+    assert ours.pytest_ignore_collect(lessons.NOTEBOOKS / "00_start_here-Copy1.ipynb") is True
+
+
+# A new lesson's four things.
 NOTEBOOK, SOLUTIONS = "notebooks/99_made_up.ipynb", "notebooks/99_made_up_solutions.ipynb"
 CHECKS, LIST = "helpers/checks/lesson_99.py", "lessons.toml"
 
