@@ -22,7 +22,7 @@ ROOT_OPTION = $(if $(filter 0,$(shell id -u)),--allow-root)
 OTHER_PYTHON = mnist-CNN needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $(or $(VERSION),not there). \
   Install one (then: make $(MAKECMDGOALS) PYTHON=python3.12)
 
-.PHONY: .python-is-gone help lab run test notebooks offline-pack bench
+.PHONY: .python-is-gone help lab run check test test-all notebooks measure publish bench offline-pack
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -36,11 +36,23 @@ lab: $(READY) ## open JupyterLab on the first notebook
 run: $(READY) ## execute the whole series and write it as pages to build/html
 	@$(BIN)/python -m tools.run
 
-test: $(TESTS_READY) ## run the tests, notebooks included
+check: $(TESTS_READY) ## style, structure, numbers, links and quick tests (two minutes)
+	$(BIN)/python -m pytest tests -m "not slow and not weekly" $(PYTEST_OPTIONS)
+
+test: $(TESTS_READY) ## run the tests, notebooks included (a quarter of an hour)
+	$(BIN)/python -m pytest -m "not weekly" $(PYTEST_OPTIONS)
+
+test-all: $(TESTS_READY) ## run also what is slow and rarely breaks, as CI does weekly
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 notebooks: $(READY) ## execute and clean the committed notebooks (needs real MNIST)
 	@$(BIN)/python -m tools.run --save
+
+measure: $(READY) ## measure the lessons' seconds and memory; let the machine do nothing else
+	@$(BIN)/python -m tools.measure
+
+publish: $(READY) ## carry what was measured into the texts
+	@$(BIN)/python -m tools.publish
 
 bench: $(BENCH_READY) ## time training and reading against Keras' and PyTorch's own (an hour)
 	$(BIN)/python -m benchmarks.bench
@@ -60,7 +72,7 @@ $(READY): requirements.txt $(GONE)
 	@$(PIP_INSTALL) -r requirements.txt
 	@touch $@ && rm -f $(BUILDING)
 
-$(TESTS_READY): $(READY) tests/requirements.txt
+$(TESTS_READY): $(READY) tests/requirements.txt tools/requirements.txt
 	@echo "Installing into .venv what tests/requirements.txt lists."
 	@$(PIP_INSTALL) -r requirements.txt -r tests/requirements.txt
 	@touch $@

@@ -4,14 +4,12 @@ import contextlib
 import io
 import os
 import queue
-import re
 import time
-from pathlib import Path
 
 import pytest
 from nbval.kernel import RunningKernel
 
-NOTEBOOKS = Path(__file__).resolve().parent / "notebooks"
+from tools import lessons
 
 
 def pytest_configure(config):
@@ -34,11 +32,10 @@ def pytest_report_header():
 
 def pytest_ignore_collect(collection_path):
     """Keep nbval to the series: what a reader made beside it is theirs."""
-    if collection_path.suffix == ".ipynb":
-        # JupyterLab's copies, 00_start_here-Copy1.ipynb, have a dash.
-        of_series = re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", collection_path.name)
-        return not (of_series and collection_path.parent == NOTEBOOKS) or None
-    return None
+    of_others = (
+        collection_path.suffix == ".ipynb" and collection_path not in lessons.list_notebooks()
+    )
+    return of_others or None
 
 
 def pytest_collection_modifyitems(items):

@@ -1,5 +1,6 @@
 """Varied images: small random transforms, anew for every image in every epoch."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -65,13 +66,8 @@ def transform(images, a0, a1, a2, b0, b1, b2):
         float32 `(n, 28, 28, 1)`.
     """
     zero = tf.zeros_like(a0)
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1),
-        output_shape=tf.shape(images)[1:3],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-    )
+    coefficients = tf.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
+    return keras.ops.image.affine_transform(images, coefficients, data_format="channels_last")
 
 
 def random_field(n, random, limit):

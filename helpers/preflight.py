@@ -5,7 +5,6 @@ import dis
 import importlib.metadata
 import importlib.util
 import json
-import math
 import os
 import platform
 import subprocess
@@ -318,24 +317,10 @@ def check_data():
 
 
 def count_cores():
-    """Count the cores that this process may use; there may be more in the machine."""
-    cores = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        cores = len(os.sched_getaffinity(0))
-    return max(1, math.ceil(min(cores, _read_quota())))
+    """Count the cores that this process may use: a container's share, not the whole machine."""
+    from joblib import cpu_count
 
-
-def _read_quota(folder=CONTAINER):
-    """Return how many cores' time Linux grants this container; infinity where it sets no limit."""
-    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # versions 2, 1
-        try:
-            texts = [(folder / name).read_text(encoding="utf-8") for name in names]
-            quota, period = map(int, " ".join(texts).split())
-        except (OSError, ValueError):  # not there, or "max"
-            continue
-        if quota > 0 and period > 0:
-            return quota / period
-    return math.inf
+    return cpu_count()
 
 
 def _read_memory_left(folder=CONTAINER):

@@ -8,37 +8,66 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 PAGE = TESTS / "README.md"
-INTRODUCTION = """# What can go wrong, and what then happens
+INTRODUCTION = """# What is tested when, and what can go wrong
 
-Each fault is provoked for real by a test of its own; `make test` runs them all. This table is made
-from the tests, by `python tests/fault_table.py`, and a test compares the two.
+| Command | What it runs | Where |
+|---|---|---|
+| `make check` | style, structure, numbers, links, quick tests: no kernel, no training | before a commit |
+| `make test` | also what is marked `slow`: the lessons, kernels, a browser, servers, training | each push |
+| `make test-all` | also what is marked `weekly` | weekly, or by hand |
 
-"""
-HEAD = "| | Fault | How it is provoked | What happens | Test |\n|---|---|---|---|---|\n"
+A lesson is run by several engines, each for what no other one sees.
+
+| Engine | Data | Lessons | What it adds | Command |
+|---|---|---|---|---|
+| nbval, strict | MNIST | all, with solutions | what is printed is what was committed | `make test` |
+| `tools.run` in a fresh clone | sample | all, with solutions | `make run` works without MNIST; pages stand alone | `make test` |
+| `figures.py`, in one process | sample | up to the last figure | colours, contrast and size of what a figure holds | `make test` |
+| JupyterLab in a browser | MNIST; 03 on the sample | `browser = true` in lessons.toml | live curves, hints, stop and restart | `make test` |
+| JupyterLab in a browser | MNIST | the others | no alarm, every picture is seen, nothing from outside | `make test-all` |
+| a kernel with one core and 1.5 GB | sample | all | twice in a kernel, cell by cell, from the bottom up | `make test-all` |
+| kernels in other locales | sample | 00 and 02 | the same lines with a decimal comma, in Turkish, in ASCII | `make test-all` |
+| the offline pack | MNIST | 00 | it sets up and runs without a network | `make test-all` |
+
+## What can go wrong, and what then happens
+
+Each fault is provoked for real by a test of its own; the last column says which command runs it.
+This page is made from the tests, by `python tests/fault_table.py`, and a test compares the two.
+
+"""  # noqa: E501
+HEAD = "| | Fault | How it is provoked | What happens | Test | In |\n|---|---|---|---|---|---|\n"
 
 
 def find_faults():
     """Return the marked tests.
 
     Returns:
-        A sorted list of `(number, fault, provoked, outcome, test)`.
+        A sorted list of `(number, fault, provoked, outcome, test, command)`.
     """
-    return sorted(
-        (*literals, f"{path.stem}::{node.name}")
-        for path in TESTS.glob("test_*.py")
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.FunctionDef)
-        for literals in _fault_markers(node)
-    )
+    found = []
+    for path in TESTS.glob("test_*.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        of_file = [n.value for n in body if ast.unparse(n).startswith("pytestmark =")]
+        for node in (node for node in body if isinstance(node, ast.FunctionDef)):
+            command = _find_command([*of_file, *node.decorator_list])
+            test = f"{path.stem}::{node.name}"
+            found += [(*literals, test, command) for literals in _fault_markers(node)]
+    return sorted(found)
 
 
 def render(faults):
     """Write the faults as a page of Markdown."""
     rows = "".join(
-        f"| {number} | {fault} | {provoked} | {outcome} | `{test}` |\n"
-        for number, fault, provoked, outcome, test in faults
+        f"| {number} | {fault} | {provoked} | {outcome} | `{test}` | `make {command}` |\n"
+        for number, fault, provoked, outcome, test, command in faults
     )
     return INTRODUCTION + HEAD + rows
+
+
+def _find_command(markers):
+    """Return the first of `make check`, `make test` and `make test-all` that runs a test."""
+    text = " ".join(map(ast.unparse, markers))
+    return "test-all" if "mark.weekly" in text else "test" if "mark.slow" in text else "check"
 
 
 def _fault_markers(function):

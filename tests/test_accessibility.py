@@ -128,18 +128,21 @@ def check_maps(figure):
 FIGURE_CHECKS = (check_texts, check_colours, check_styles, check_maps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", FIGURE_CHECKS, ids=lambda check: check.__name__)
 def test_figures(shown, check):
     found = {f"{f['notebook']}, cell {f['cell']}": check(f) for f in shown}
     assert {place: findings for place, findings in found.items() if findings} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_no_figure_was_left_out(shown, path):
     captured = {figure["cell"] for figure in shown if figure["notebook"] == path.stem}
     assert {place for place, _, _ in figure_cells(read(path))} <= captured
 
 
+@pytest.mark.slow
 def test_widest_figure_is_as_wide_as_the_column(shown):
     # The README's figure comes from the same function, at the same width.
     width = plt.imread(ROOT / "models" / "mnist_cnn.png").shape[1]

@@ -103,6 +103,7 @@ def test_first_evaluation_that_reaches_an_accuracy_counts():
     assert bench.find_first(rows, 0.991) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "epochs"), [("one_epoch", 1), ("quick", 3), ("keras-example", 15)]
 )
@@ -127,6 +128,7 @@ def test_recipe_of_2017_has_keras_layers_and_its_own_transforms(digits, monkeypa
     assert (seen["epochs"], seen["steps"]) == (5, 5) and seen["network"].count_params() == 597_738
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["project-float32", "keras-float32"])
 def test_contenders_train_an_epoch(name, digits):
     history = epoch.CONTENDERS[name](*digits)().history

@@ -1,19 +1,10 @@
 """The exercises' checks: stubs, misconceptions, right answers in any type, and junk."""
 
-import ast
-import inspect
-import re
-from pathlib import Path
-
-import nbformat
 import numpy as np
 import pytest
 
 from helpers import checks
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-SOLUTIONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*_solutions.ipynb"))
-EXERCISE = r"^### (Exercise (\d\d)\.(\d): .+ \((\d+) minutes\))$"
 CHECKS = {name: check for name, check in vars(checks).items() if name.startswith("check_")}
 
 keras = pytest.importorskip("keras")
@@ -327,100 +318,3 @@ def test_junk_gets_a_line_and_never_an_error(capsys, name):
         said = verdict(capsys, name, junk)
         assert said.startswith(("Not yet. ", "Not answered yet.")), (junk, said)
         assert len(said) < 260
-
-
-# Lessons and solutions ------------------------------------------------------------------------
-
-
-def exercises(notebook):
-    """Return the headings of a notebook's exercises."""
-    text = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    return [match[1] for match in re.finditer(EXERCISE, text, re.MULTILINE)]
-
-
-def calls(notebook):
-    """Return the checks that a notebook calls, in order."""
-    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    trees = (node for source in sources for node in ast.walk(ast.parse(source)))
-    names = [n.func.attr for n in trees if isinstance(n, ast.Call) and hasattr(n.func, "attr")]
-    return [name for name in names if name.startswith("check_0")]
-
-
-def printed(notebook):
-    """Return the lines in which a notebook's checks say what they think."""
-    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
-    lines = "\n".join(o.get("text", "") for o in outputs).splitlines()
-    return [line for line in lines if line.startswith(("Right. ", "Not yet. ", "Not answered"))]
-
-
-def lesson_of(path):
-    """Return the lesson that a solutions notebook belongs to."""
-    return nbformat.read(path.with_stem(path.stem.removesuffix("_solutions")), as_version=4)
-
-
-def test_lessons_01_to_05_have_solutions():
-    assert [path.stem[:2] for path in SOLUTIONS] == ["01", "02", "03", "04", "05"]
-
-
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
-def test_lesson_and_solutions_have_the_same_exercises(path):
-    lesson, solutions = lesson_of(path), nbformat.read(path, as_version=4)
-    assert 2 <= len(exercises(lesson)) <= 4
-    assert exercises(lesson) == exercises(solutions)
-    number = path.stem[:2]
-    of_notebook = sorted(name for name in CHECKS if name.startswith(f"check_{number}"))
-    assert calls(lesson) == calls(solutions) == of_notebook
-
-
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
-def test_lessons_are_unanswered_and_solutions_are_right(path):
-    lesson, solutions = lesson_of(path), nbformat.read(path, as_version=4)
-    assert [line[:9] for line in printed(solutions)] == [
-        "Right. " + line[7:9] for line in printed(solutions)
-    ]
-    assert len(printed(solutions)) == len(exercises(solutions))
-    assert not [line for line in printed(lesson) if line.startswith("Right")]
-    assert len(printed(lesson)) == len(exercises(lesson))
-
-
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
-def test_the_stated_minutes_are_the_sum(path):
-    lesson = lesson_of(path)
-    minutes = sum(int(re.match(EXERCISE, f"### {e}")[4]) for e in exercises(lesson))
-    opening = "\n\n".join(cell.source for cell in lesson.cells).partition("\n## ")[0]
-    assert f"{minutes} for the exercises" in opening
-
-
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
-def test_each_exercise_has_a_folded_hint_and_own_ideas_follow(path):
-    text = "\n\n".join(c.source for c in lesson_of(path).cells if c.cell_type == "markdown")
-    hints = re.findall(r"<details>\n<summary>Hint</summary>\n\n.+\n\n</details>", text)
-    assert len(hints) == len(re.findall(EXERCISE, text, re.MULTILINE))
-    assert re.search(r"^## On your own$", text, re.MULTILINE)
-
-
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
-def test_no_later_cell_depends_on_an_answer(path):
-    cells = [cell.source for cell in lesson_of(path).cells if cell.cell_type == "code"]
-    made_by_exercises, used = set(), set()
-    for source in cells:
-        names = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)]
-        loaded = {n.id for n in names if isinstance(n.ctx, ast.Load)}
-        if "checks.check_" in source:
-            functions = [n.name for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
-            made_by_exercises |= {n.id for n in names if isinstance(n.ctx, ast.Store)}
-            made_by_exercises |= set(functions)
-        else:
-            stored = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
-            used |= (loaded - stored) & made_by_exercises
-    assert used == set()
-
-
-def test_checks_never_show_a_solution():
-    """What a wrong answer is told holds no line of code of the solutions."""
-    source = inspect.getsource(checks)
-    for path in SOLUTIONS:
-        for cell in nbformat.read(path, as_version=4).cells:
-            if cell.cell_type == "code" and "checks.check_" in cell.source:
-                lines = [line.strip() for line in cell.source.splitlines() if "return " in line]
-                assert not [line for line in lines if line in source]

@@ -23,10 +23,16 @@ MARKER = '@pytest.mark.fault(3, "cut", provoked="a server", outcome="a line")'
 
 @pytest.mark.parametrize(
     ("decorator", "expected"),
-    [(MARKER, [(3, "cut", "a server", "a line")]), ("@pytest.mark.mnist", [])],
+    [
+        (MARKER, [(3, "cut", "a server", "a line", "check")]),
+        (f"{MARKER}\n@pytest.mark.slow", [(3, "cut", "a server", "a line", "test")]),
+        (f"{MARKER}\n@pytest.mark.weekly", [(3, "cut", "a server", "a line", "test-all")]),
+        ("@pytest.mark.mnist", []),
+    ],
 )
 def test_markers_are_found(tmp_path, monkeypatch, decorator, expected):
     monkeypatch.setattr(fault_table, "TESTS", tmp_path)
     source = f"import pytest\n\n\n{decorator}\ndef test_a():\n    pass\n"
     (tmp_path / "test_x.py").write_text(source, encoding="utf-8")
-    assert fault_table.find_faults() == [(*fault, "test_x::test_a") for fault in expected]
+    rows = [(*fault, "test_x::test_a", command) for *fault, command in expected]
+    assert fault_table.find_faults() == rows

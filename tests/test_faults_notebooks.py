@@ -16,11 +16,12 @@ from jupyter_client.manager import KernelManager
 from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
 
-from tools import execute, measure
+from tools import lessons, measure
 
 ROOT = Path(__file__).resolve().parents[1]
-PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-LESSONS = [path.stem for path in PATHS if not path.stem.endswith("_solutions")]
+PATHS = lessons.list_notebooks()
+LESSONS = [lesson.file for lesson in lessons.read_lessons()]
+pytestmark = pytest.mark.slow
 PLAIN = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1"}
 KEEP = "_kept = None\n_kept = {*globals()}"
 FORGET = "for _name in {*globals()} - _kept:\n    del globals()[_name]"
@@ -122,16 +123,17 @@ def run_through(kernel, cells):
 )
 @pytest.mark.fault(
     20,
-    "One core and 1.5 GB of memory, in `make test`",
+    "One core and 1.5 GB of memory",
     provoked="each notebook, twice as above, in a kernel held to one core and 1.5 GB",
     outcome="every cell works, and the kernel never holds more, its shared libraries included",
 )
+@pytest.mark.weekly
 def test_notebook_runs_first_and_a_second_time(opened):
     kernel, cells = opened
     assert run_through(kernel, cells) == run_through(kernel, cells)
     if hasattr(kernel.process, "rlimit"):
         status = Path(f"/proc/{kernel.process.pid}/status").read_text(encoding="utf-8")
-        assert 100 < int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000 < execute.SMALL_MB
+        assert 100 < int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000 < measure.SMALL_MB
 
 
 def named_in(result):
@@ -155,6 +157,7 @@ def check_works_or_names_a_cell(result, above):
     provoked="each cell right after the setup cell, then each right after setup and imports",
     outcome="it works, or one line says which cell to run first",
 )
+@pytest.mark.weekly
 def test_cell_runs_alone_or_names_the_cell_that_it_needs(opened):
     kernel, cells = opened
     cells = [cell.source for cell in cells]
@@ -171,6 +174,7 @@ def test_cell_runs_alone_or_names_the_cell_that_it_needs(opened):
     provoked="each cell of a notebook, the last one first, in one kernel",
     outcome="it works, or one line says which cell to run first",
 )
+@pytest.mark.weekly
 def test_cells_run_from_the_bottom_up(opened):
     kernel, cells = opened
     cells = [cell.source for cell in cells]
@@ -362,6 +366,7 @@ def printed_here(tmp_path_factory):
     ],
     ids=["German", "Turkish", "ASCII"],
 )
+@pytest.mark.weekly
 def test_outputs_are_the_same(environment, seen, locales, printed_here, tmp_path):
     notebooks = clone(tmp_path / "Übung 数字")
     found, printed = printed_in(
@@ -422,8 +427,20 @@ def test_live_curves_leave_their_last_figure_and_a_line_of_text():
     outcome="that cell fails at once, long before the cell time-out, and names the notebook",
 )
 def test_dead_kernel_is_seen_at_once_and_named(tmp_path):
-    for name in ("conftest.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
+    for name in ("conftest.py", "pyproject.toml", "tools/__init__.py", "tools/lessons.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    lesson = {
+        "number": "01",
+        "file": "01_dies",
+        "part": "I",
+        "title": "",
+        "question": "",
+        "able": "",
+    }
+    row = [f'{key} = "{value}"' for key, value in lesson.items()]
+    rows = ["[[lesson]]", *row, "seconds = 1", "memory_gb = 1", "exercises = false"]
+    (tmp_path / "lessons.toml").write_text("\n".join(rows), encoding="utf-8")
     cells = [new_code_cell(s) for s in ("print(1)", "import os\nos.kill(os.getpid(), 9)", "2")]
     (tmp_path / "notebooks").mkdir()
     nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "01_dies.ipynb")

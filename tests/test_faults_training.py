@@ -23,6 +23,8 @@ from jupyter_client import KernelManager
 
 from helpers import checkpoints, live
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 BATCHES = 3  # in an epoch of the runs below
 

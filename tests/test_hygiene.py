@@ -1,6 +1,5 @@
 """What every notebook, page and helper keeps to, found by reading the files."""
 
-import ast
 import json
 import re
 import subprocess
@@ -12,8 +11,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools import lessons
+
 ROOT = Path(__file__).resolve().parents[1]
-PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+PATHS = lessons.list_notebooks()
 NOTEBOOKS = {path.stem: nbformat.read(path, as_version=4) for path in PATHS}
 LESSONS = [name for name in NOTEBOOKS if not name.endswith("_solutions")]
 
@@ -107,7 +108,7 @@ def check_no_errors(notebook):
 def check_metadata(notebook):
     found = [] if notebook.metadata == METADATA else [f"notebook metadata: {notebook.metadata}"]
     for i, cell in enumerate(notebook.cells):
-        extra = set(cell.metadata) - {"tags", "slideshow"}
+        extra = set(cell.metadata) - {"tags", "slideshow", "jupyter"}
         found += [f"cell {i}: metadata {sorted(extra)}"] if extra else []
     return found
 
@@ -515,38 +516,6 @@ def test_no_path_of_a_machine():
 def test_path_of_a_machine_is_seen(text):
     assert re.search(MACHINE_PATH, text)
     assert not re.search(MACHINE_PATH, "https://x.org/root/a and a/tmp/b and ~/root/")
-
-
-def check_functions(source):
-    """Return functions with more than 25 lines beside their docstring, and undocumented ones."""
-    found = []
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            documented = ast.get_docstring(node) is not None
-            docstring = node.body[0].end_lineno - node.body[0].lineno + 1 if documented else 0
-            lines = node.end_lineno - node.lineno + 1 - docstring
-            found += [f"{node.name} has {lines} lines"] if lines > 25 else []
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            found += [] if ast.get_docstring(node) else [f"{node.name} has no docstring"]
-    return found
-
-
-@pytest.mark.parametrize(
-    "path",
-    [*sorted((ROOT / "helpers").glob("*.py")), *sorted((ROOT / "notebooks").glob("*.py"))],
-    ids=lambda path: path.name,
-)
-def test_functions_are_short_and_documented(path):
-    assert check_functions(path.read_text(encoding="utf-8")) == []
-
-
-def test_function_check_sees_long_and_undocumented_functions():
-    body = "    x = 1\n" * 24
-    assert check_functions(f'def f():\n    """Do.\n\n    More.\n    """\n{body}') == []
-    assert check_functions(f'def f():\n    """Do."""\n{body}    x = 1\n') == ["f has 26 lines"]
-    assert check_functions("def f():\n    pass\n") == ["f has no docstring"]
 
 
 def test_tracked_files_are_small_and_hold_no_data_set():

@@ -11,11 +11,14 @@ import urllib.request
 import lab
 import pytest
 
-NOTEBOOKS = sorted(
-    path
-    for path in (lab.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")
-    if not path.stem.endswith("_solutions")
-)
+from tools import lessons
+
+pytestmark = pytest.mark.slow
+# In `make test` where the browser is the point, the others weekly.
+LESSONS = [
+    pytest.param(lesson.file, marks=() if lesson.browser else pytest.mark.weekly)
+    for lesson in lessons.read_lessons()
+]
 SCREENSHOTS = lab.ROOT / "build" / "screenshots"
 TRAINING = "03_train_the_network"
 # On the sample also when there is MNIST: nbval trains on that, and a second time is six minutes.
@@ -181,7 +184,7 @@ def test_what_turns_to_the_outside_is_noticed(tmp_path):
     provoked="every lesson runs in a real JupyterLab, and the kinds of its outputs are read",
     outcome="pictures, text and HTML only; progress bars fill and figures move without a widget",
 )
-@pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
+@pytest.mark.parametrize("name", LESSONS)
 def test_notebook_runs_in_jupyterlab(server, small_server, open_page, name):
     started = small_server if name in ON_SAMPLE else server
     page = open_page(started, name)

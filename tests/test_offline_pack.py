@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from helpers import data
+from tools import lessons
 
 ROOT = Path(__file__).resolve().parents[1]
 # Puts up the loopback device of a fresh network namespace: a kernel and its client talk over it.
@@ -23,7 +24,7 @@ fcntl.ioctl(device, 0x8914, struct.pack("16sh", b"lo", 1))
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 NOWHERE = "http://127.0.0.1:9"
-pytestmark = pytest.mark.mnist
+pytestmark = [pytest.mark.mnist, pytest.mark.weekly]
 
 
 def run(command, network=False, fresh=True, limit=None, **options):
@@ -65,8 +66,8 @@ def folder():
 @pytest.fixture(scope="module")
 def pack(folder):
     """Make the real pack, with all wheels, as `make offline-pack` does."""
-    command = [sys.executable, ROOT / "notebooks" / "offline_pack.py", "--out", folder / "pack"]
-    done = run(command, network=True, fresh=False)
+    command = [sys.executable, "-m", "tools.offline_pack", "--out", folder / "pack"]
+    done = run(command, network=True, fresh=False, cwd=ROOT)
     if done.returncode and "network" in done.stderr and os.environ.get("CI") != "true":
         pytest.skip(f"connect to the network, to collect wheels: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
@@ -85,8 +86,8 @@ def project(pack, tmp_path):
 def make_small_pack(project, pack, **options):
     """Make a pack of the small project, its wheels from the real pack."""
     links = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(pack / "wheels")}
-    command = [sys.executable, project / "notebooks" / "offline_pack.py"]
-    return run(command, env={**links, **options.pop("env", {})}, **options)
+    command = [sys.executable, "-m", "tools.offline_pack"]
+    return run(command, cwd=project, env={**links, **options.pop("env", {})}, **options)
 
 
 def names_in(folder):
@@ -107,7 +108,7 @@ def test_pack_has_the_project_with_verified_data(pack):
 
 
 def test_pack_has_every_notebook_as_a_page_that_is_linked(pack):
-    notebooks = {path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")}
+    notebooks = {path.stem for path in lessons.list_notebooks()}
     assert names_in(pack / "html") == {f"{name}.html" for name in (*notebooks, "index")}
     index = (pack / "html" / "index.html").read_text(encoding="utf-8")
     assert set(re.findall(r'href="(\w+)\.html"', index)) == notebooks
@@ -134,7 +135,7 @@ def test_pack_sets_up_and_runs_without_a_network(pack):
     for command in (venv, install, [*start[:-1], "--version"]):
         done = run(command, cwd=here, env={"PIP_NO_COMPILE": "1"})  # half a minute less
         assert done.returncode == 0, done.stdout + done.stderr
-    done = run([start[0], "tools/run.py", "--out", pack / "run", "00_start_here"], cwd=here)
+    done = run([start[0], "-m", "tools.run", "--out", pack / "run", "00_start_here"], cwd=here)
     assert done.returncode == 0, done.stdout + done.stderr
     page = (pack / "run" / "00_start_here.html").read_text(encoding="utf-8")
     assert "MNIST: 60,000 training and 10,000 test images, verified." in page
@@ -197,7 +198,7 @@ def test_no_mnist_is_said(project, pack, old):
 
 
 def test_no_network_is_said(project, old):
-    done = run([sys.executable, project / "notebooks" / "offline_pack.py"])
+    done = run([sys.executable, "-m", "tools.offline_pack"], cwd=project)
     check_failure(done, old, "No matching distribution", "network")
     assert names_in(project / "build") == {"offline-pack/wheels/old"}
 
@@ -229,8 +230,10 @@ def test_what_is_not_a_pack_is_left_alone(project, pack, old):
 def test_kill_leaves_the_old_pack_and_the_next_run_succeeds(project, pack, old):
     out = old.parent.parent
     part = out.with_name("offline-pack.part")
-    command = [sys.executable, project / "notebooks" / "offline_pack.py"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as making:
+    command = [sys.executable, "-m", "tools.offline_pack"]
+    with subprocess.Popen(
+        command, cwd=project, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as making:
         while not part.exists():
             assert making.poll() is None
             time.sleep(0.01)

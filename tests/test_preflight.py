@@ -1,7 +1,6 @@
 """What the preflight says of a machine that is not ready."""
 
 import ast
-import math
 import os
 import subprocess
 import sys
@@ -62,33 +61,9 @@ def test_only_cores_that_may_be_used_are_counted():
     assert done.stdout == "1; the stated times are for 2, expect twice\n"
 
 
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({}, None),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
-        ({"cpu.max": "not a number\n"}, None),
-    ],
-    ids=["none", "no limit", "version 2", "no limit, version 1", "version 1", "junk"],
-)
-def test_quota_of_a_container_is_read(files, cores, tmp_path, monkeypatch):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    quota = preflight._read_quota(tmp_path)
-    assert quota == (cores or math.inf)
-    monkeypatch.setattr(preflight, "_read_quota", lambda: quota)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8), raising=False)
-    assert preflight.count_cores() == math.ceil(cores or 8)
-
-
 def test_tensorflow_starts_a_thread_for_each_core_that_may_be_used():
     code = (
-        "from helpers import preflight; preflight._read_quota = lambda: 1.0;"
+        "from helpers import preflight; preflight.count_cores = lambda: 1;"
         "preflight.load_tensorflow(); preflight.load_tensorflow(); import tensorflow as tf;"
         "print(tf.config.threading.get_intra_op_parallelism_threads())"
     )

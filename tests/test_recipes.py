@@ -1,6 +1,8 @@
 """Runs by name: they resume, and what they record follows from the probabilities they keep."""
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +34,7 @@ def tiny(monkeypatch, tmp_path):
     return tmp_path / "models"
 
 
+@pytest.mark.slow
 def test_train_goes_on_where_it_was_stopped(digits, tiny, tmp_path):
     folder = tmp_path / "run"
 
@@ -73,6 +76,7 @@ def small_data(digits, tiny, monkeypatch):
     monkeypatch.setattr(data, "split_validation", lambda *both: (digits, digits))
 
 
+@pytest.mark.slow
 def test_command_records_each_seed_once(small_data, tiny, monkeypatch):
     short = train.Recipe(epochs=3, plain_epochs=1, weight_decay=0.1)
     monkeypatch.setitem(train.RECIPES, "best", short)
@@ -93,6 +97,7 @@ def test_command_records_each_seed_once(small_data, tiny, monkeypatch):
     assert not checkpoints.run_folder("best_seed_2").exists()
 
 
+@pytest.mark.slow
 def test_seed_0_of_best_is_the_shipped_model(small_data, digits, tiny, monkeypatch):
     monkeypatch.setitem(train.RECIPES, "best", train.Recipe(epochs=2))
     train.main(["quick", "--seeds", "1"])
@@ -114,51 +119,26 @@ def test_no_seed_at_a_time_is_refused_in_a_line(capsys):
     assert "--jobs must be 1 or more" in capsys.readouterr().err
 
 
-def test_several_seeds_at_a_time_give_what_one_after_the_other_does(monkeypatch):
-    calls = []
-
-    class Pool:
-        def __init__(self, jobs, context, initializer, initargs):
-            calls.append((jobs, context.get_start_method(), initializer, initargs))
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def submit(self, call, *arguments):
-            done = train.concurrent.futures.Future()
-            done.set_result(call(*arguments))
-            return done
-
-    monkeypatch.setattr(train.concurrent.futures, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(train, "train_seed", lambda name, seed: (seed, name))
-    monkeypatch.setattr(train.preflight, "count_cores", lambda: 5)
-    alone = list(train.train_seeds("quick", [2, 3], 1))
-    assert sorted(train.train_seeds("quick", [2, 3], 2)) == alone == [(2, "quick"), (3, "quick")]
-    assert calls == [(2, "spawn", train.prepare_worker, (2,))]
-
-
-def test_trainings_end_with_the_process_that_started_them():
-    start = """
-import concurrent.futures, multiprocessing, os, time
-from tools import train
-spawn = multiprocessing.get_context("spawn")
-pool = concurrent.futures.ProcessPoolExecutor(1, spawn, train.prepare_worker, (1,))
-print(pool.submit(os.getpid).result(), flush=True)
-pool.submit(time.sleep, 600).result()
-"""
-    command = [sys.executable, "-c", start]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=data.ROOT) as starter:
-        worker = psutil.Process(int(starter.stdout.readline()))
+@pytest.mark.slow
+def test_seeds_are_trained_apart_and_end_with_the_process_that_started_them(tmp_path):
+    script = tmp_path / "start.py"
+    script.write_text(
+        "from tools import train\n"
+        "if __name__ == '__main__':\n"
+        "    for seed, run in train.train_seeds('quick', range(9), 2):\n"
+        "        print('seed', seed, len(run['history']['loss']), flush=True)\n"
+    )
+    settings = {"MNIST_SAMPLE": "1", "MNIST_RUNS": str(tmp_path), "PYTHONPATH": str(data.ROOT)}
+    options = {"env": {**os.environ, **settings}, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, script], **options) as starter:
+        found = (re.search(r"seed (\d) (\d)", line) for line in starter.stdout)
+        seed, epochs = map(int, next(filter(None, found)).groups())
+        workers = psutil.Process(starter.pid).children(recursive=True)
         starter.kill()
-    for _ in range(100):
-        if not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE:
-            return
-        time.sleep(0.1)
-    worker.kill()
-    pytest.fail("the training went on")
+    _, left = psutil.wait_procs(workers, timeout=30)
+    for worker in left:
+        worker.kill()
+    assert (seed in (0, 1), epochs, len(workers) >= 2, left) == (True, 3, True, [])
 
 
 def test_shifted_reading_is_the_mean_over_five_positions(digits):

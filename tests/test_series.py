@@ -1,6 +1,5 @@
 """The runner: the whole series on the sample, and what it does with notebooks that fail."""
 
-import importlib.util
 import json
 import os
 import re
@@ -13,12 +12,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from tools import clean, execute, lessons, measure, offline_pack
+from tools import run as runner
+
 ROOT = Path(__file__).resolve().parents[1]
-RUNNER = ROOT / "notebooks" / "execute.py"
-SERIES = sorted(path.stem for path in RUNNER.parent.glob("[0-9][0-9]_*.ipynb"))
-# On two cores; 03 in float32, on a CPU without bfloat16. One that has it needs half the time.
-SECONDS = {"00": 60, "01": 120, "02": 60, "03": 420, "04": 60, "05": 60}
-PEAK_MB = 1250
+SERIES = [path.stem for path in lessons.list_notebooks()]
+pytestmark = pytest.mark.slow
 LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("source", "src")}
 
 
@@ -43,22 +42,13 @@ class Page(HTMLParser):
             self.links.append(attributes.get("href", ""))
 
 
-def run(*arguments, **environment):
+def run(*arguments, module="tools.run", cwd=ROOT, **environment):
     """Run the runner on the sample; return what it did."""
     environment = {**os.environ, "MNIST_SAMPLE": "1", "PYTHONUTF8": "1", **environment}
-    command = [sys.executable, str(RUNNER), *map(str, arguments)]
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, encoding="utf-8"
+        command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8"
     )
-
-
-@pytest.fixture
-def runner():
-    """Load the runner as a module."""
-    specification = importlib.util.spec_from_file_location("execute", RUNNER)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -77,9 +67,10 @@ def toy(tmp_path):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Execute the whole series on the sample; return what was printed and the pages."""
-    folder = tmp_path_factory.mktemp("pages")
-    done = run("--out", folder)
+    """Execute the series on the sample in a fresh clone; return what is printed, and the pages."""
+    folder, project = (tmp_path_factory.mktemp("pages") / name for name in ("out", "mnist-CNN"))
+    offline_pack.copy_project(project)
+    done = run("--out", folder, cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
     texts = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
     return done.stdout, texts
@@ -88,7 +79,6 @@ def pages(tmp_path_factory):
 def test_whole_series_runs_on_the_sample(pages):
     printed, texts = pages
     lines = re.findall(r"^(\d\d_\w+) +[\d.]+ s +[\d,]+ MB$", printed, re.MULTILINE)
-    assert len(SERIES) >= 6
     assert lines == SERIES
     assert set(texts) == {*SERIES, "index"}
     assert Page(texts["index"]).links == [f"{name}.html" for name in SERIES]
@@ -140,8 +130,8 @@ def test_page_has_figures_described_and_links_rewritten(toy, tmp_path):
 @pytest.mark.fault(
     21,
     "A console that knows ASCII only",
-    provoked="`execute.py` with LC_ALL=C and no UTF-8 mode, on a notebook that prints é and 数, "
-    "into a folder named with them",
+    provoked="`python -m tools.run` with LC_ALL=C and no UTF-8 mode, on a notebook that prints é "
+    "and 数, into a folder named with them",
     outcome="it runs, and the page holds both letters",
 )
 def test_runner_works_where_only_ascii_is_known(toy, tmp_path):
@@ -152,13 +142,18 @@ def test_runner_works_where_only_ascii_is_known(toy, tmp_path):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="--small needs Linux")
-def test_small_machine_has_one_core_and_no_more_memory(toy, tmp_path):
-    cores = "import os\nassert len(os.sched_getaffinity(0)) == 1"
-    cells = (cores, "len(bytes(10**9))", "len(bytes(2 * 10**9))")
-    done = run(toy(*cells), "--small", "--out", tmp_path / "out")
-    assert done.returncode == 1
+def test_small_machine_has_one_core_and_no_more_memory(toy):
+    cells = ("import os\nassert len(os.sched_getaffinity(0)) == 1", "len(bytes(10**9))")
+    path = toy(*cells, "len(bytes(2 * 10**9))")
+    code = (
+        "import psutil, sys, pathlib; from tools import execute, measure;"
+        "measure.become_small(psutil.Process()); execute.execute(pathlib.Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", code, path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.stderr.splitlines()[-2:] == [
-        "01_toy.ipynb stopped in the cell that begins: len(bytes(2 * 10**9))",
+        "tools.execute.NotebookError: 01_toy.ipynb stopped in the cell that begins: "
+        "len(bytes(2 * 10**9))",
         "MemoryError:",
     ]
 
@@ -203,70 +198,81 @@ def test_save_refuses_the_sample(toy):
 @pytest.mark.parametrize(
     "source", ["1 / 0", "import sys\nprint('careful', file=sys.stderr)", "import os; os._exit(1)"]
 )
-def test_save_leaves_a_notebook_that_is_not_clean(runner, toy, source):
+def test_save_leaves_a_notebook_that_is_not_clean(toy, source):
     path = toy("print(1)", source)
     before = path.read_bytes()
-    with pytest.raises(runner.NotebookError, match=re.escape(source.splitlines()[0])):
-        runner.run_all([path])
+    with pytest.raises(execute.NotebookError, match=re.escape(source.splitlines()[0])):
+        runner.save_all([path])
     assert path.read_bytes() == before
     assert [other.name for other in path.parent.iterdir()] == [path.name]
 
 
-def test_save_cleans_and_writes_the_same_bytes_again(runner, toy):
+def test_save_cleans_and_writes_the_same_bytes_again(toy):
     metadata = {"tags": ["nbval-ignore-output"], "execution": {"a": "1"}, "collapsed": True}
     slow = "import time\nfor i in range(3):\n    print('é', i, flush=True)\n    time.sleep(0.2)"
     path = toy(slow, "1 + 1", metadata=metadata)
-    runner.run_all([path])
+    runner.save_all([path])
     first = path.read_bytes()
     notebook = json.loads(first)
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert notebook["metadata"] == runner.METADATA
+    assert notebook["metadata"] == clean.METADATA
     assert [cell["execution_count"] for cell in code] == [1, 2]
     kept = {"slideshow": {"slide_type": "skip"}, "tags": ["nbval-ignore-output"]}
     assert [cell["metadata"] for cell in code] == [kept] * 2
     assert code[0]["outputs"][0]["text"] == ["é 0\n", "é 1\n", "é 2\n"]
     assert first.startswith(b'{\n "cells"') and first.endswith(b"}\n")
-    runner.run_all([path])
+    runner.save_all([path])
     assert path.read_bytes() == first
 
 
-def test_save_and_small_note_seconds_and_memory_apart(runner, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path)
-    monkeypatch.setattr(runner, "MEASURED", tmp_path / "notebooks.json")
-    for name in ("00_a", "01_b"):
-        (tmp_path / f"{name}.ipynb").touch()
+def test_saving_one_notebook_leaves_the_others_and_all_results_as_they_were(tmp_path):
+    project = tmp_path / "project"
+    offline_pack.copy_project(project)
+    saved = project / "notebooks" / "00_start_here.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell("1 + 1")]), saved)
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    code = (
+        "import sys; from tools import run; run.have_mnist = lambda: True;"
+        "sys.exit(run.main(['--save', 'notebooks/00_start_here.ipynb']))"
+    )
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=project, env=environment)
+    assert done.returncode == 0
+    after = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    assert {path for path in before | after if before.get(path) != after.get(path)} == {saved}
 
-    def record(small=False, **seconds):
+
+def test_usual_and_small_machine_are_noted_apart(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{name}.ipynb" for name in ("00_a", "01_b")]
+    monkeypatch.setattr(measure.lessons, "list_notebooks", lambda: paths)
+    monkeypatch.setattr(measure, "MEASURED", tmp_path / "notebooks.json")
+
+    def note(small=False, **seconds):
         rest = {"peak_mb": 7, "sections": {"Try": 1}}
-        results = [
-            {"path": tmp_path / f"{name[1:]}.ipynb", "seconds": taken, **rest}
-            for name, taken in seconds.items()
-        ]
-        runner.record(results, small)
-        return json.loads(runner.MEASURED.read_text(encoding="utf-8"))
+        measure.note({name[1:]: {"seconds": s, **rest} for name, s in seconds.items()}, small)
+        return json.loads(measure.MEASURED.read_text(encoding="utf-8"))
 
-    record(_00_a=1.3, _01_b=2)
-    record(small=True, _00_a=5, _01_b=6)
-    record(_01_b=3)
-    noted = record(small=True, _00_a=4)
+    note(_00_a=1.3, _01_b=2)
+    note(small=True, _00_a=5, _01_b=6)
+    note(_01_b=3)
+    noted = note(small=True, _00_a=4)
     taken = {
         part: {name: result["seconds"] for name, result in section["notebooks"].items()}
         for part, section in (("usual", noted), ("one core", noted["one_core"]))
     }
     assert taken == {"usual": {"00_a": 1.3, "01_b": 3}, "one core": {"00_a": 4, "01_b": 6}}
-    assert noted["notebooks"]["00_a"] == {"seconds": 1.3, "peak_mb": 7, "sections": {"Try": 1}}
     assert {"cpu", "cores", "python", "tensorflow", "keras"} <= set(noted["machine"])
-    assert noted["one_core"]["machine"] == noted["machine"]
-
     other = {**noted, "one_core": {**noted["one_core"], "machine": {"cpu": "another"}}}
-    runner.MEASURED.write_text(json.dumps(other), encoding="utf-8")
-    assert record(small=True, _01_b=9) == other
-    assert record(_00_a=1, _01_b=1)["one_core"] == other["one_core"]
+    measure.MEASURED.write_text(json.dumps(other), encoding="utf-8")
+    with pytest.raises(execute.NotebookError, match="another machine"):
+        note(small=True, _01_b=9)
+    assert note(_00_a=1, _01_b=1)["one_core"] == other["one_core"]
 
 
-@pytest.mark.parametrize("name", SERIES)
-def test_measured_time_and_memory_are_within_limits(name):
-    path = ROOT / "benchmarks" / "notebooks.json"
-    measured = json.loads(path.read_text(encoding="utf-8"))["notebooks"][name]
-    assert measured["seconds"] <= SECONDS[name[:2]]
-    assert measured["peak_mb"] <= PEAK_MB
+@pytest.mark.parametrize("lesson", lessons.read_lessons(), ids=lambda lesson: lesson.number)
+def test_measured_time_and_memory_are_within_limits(lesson):
+    measured = json.loads(measure.MEASURED.read_text(encoding="utf-8"))["notebooks"]
+    for path in lesson.notebooks:
+        result = measured.get(path.stem, {"seconds": 0, "peak_mb": 0})  # not yet measured
+        assert result["seconds"] <= lesson.seconds
+        assert result["peak_mb"] <= 1000 * lesson.memory_gb

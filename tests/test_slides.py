@@ -3,21 +3,15 @@
 import base64
 import re
 import struct
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbconvert import SlidesExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import slides
+from tools import lessons, slides
 
-ROOT = Path(__file__).resolve().parents[1]
-LESSONS = [
-    path
-    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    if not path.stem.endswith("_solutions")
-]
+LESSONS = [lesson.path for lesson in lessons.read_lessons()]
 
 
 def code(height=None, source="print(1)"):

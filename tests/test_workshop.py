@@ -10,7 +10,7 @@ import pytest
 from tools import lessons, publish
 
 ROOT = Path(__file__).resolve().parents[1]
-LESSONS = ("00", "01", "02", "03", "04", "05")
+LESSONS = [lesson.number for lesson in lessons.read_lessons()]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIRST = "\n\n".join(cell.source for cell in nbformat.read(lessons.find_lesson("00").path, 4).cells)
 

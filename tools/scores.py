@@ -41,12 +41,16 @@ def spread(accuracies):
     Returns:
         A dict; `interval` holds the true mean with 95 % confidence (Student's t).
     """
-    mean, sd, n = np.mean(accuracies), np.std(accuracies, ddof=1), len(accuracies)
-    reach = stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n)
+    ends = stats.ttest_1samp(accuracies, 0).confidence_interval(0.95)
+    interval = [round(float(end), 6) for end in ends]
+    return {"seeds": len(accuracies), **summarise(accuracies), "interval": interval}
+
+
+def summarise(accuracies):
+    """Return the mean, the standard deviation, the best and the worst of accuracies."""
+    mean, sd = np.mean(accuracies), np.std(accuracies, ddof=1)
     values = {"mean": mean, "sd": sd, "best": max(accuracies), "worst": min(accuracies)}
-    rounded = {key: round(float(value), 6) for key, value in values.items()}
-    interval = [round(float(end), 6) for end in (mean - reach, mean + reach)]
-    return {"seeds": n, **rounded, "interval": interval}
+    return {key: round(float(value), 6) for key, value in values.items()}
 
 
 def ensemble(probabilities, labels):
@@ -68,6 +72,5 @@ def ensemble(probabilities, labels):
         accuracy(probabilities[list(chosen)].mean(axis=0, dtype=np.float32), labels)
         for chosen in subsets
     ]
-    kept = ("mean", "sd", "best", "worst")
-    without_two = {key: value for key, value in spread(left).items() if key in kept}
-    return {**result, "interval": [round(end, 6) for end in ends], "without_two": without_two}
+    interval = [round(end, 6) for end in ends]
+    return {**result, "interval": interval, "without_two": summarise(left)}

@@ -5,11 +5,7 @@ are recorded already are left alone.
 """
 
 import argparse
-import concurrent.futures
-import multiprocessing
-import os
 import shutil
-import threading
 from dataclasses import asdict, dataclass, field
 
 import keras
@@ -121,25 +117,25 @@ def train_seeds(name, seeds, jobs):
     if jobs == 1:
         yield from (train_seed(name, seed) for seed in seeds)
         return
+    try:
+        from dask.distributed import Client, LocalCluster, as_completed
+    except ImportError:
+        install = "python -m pip install -r tools/requirements.txt"
+        raise SystemExit(f"--jobs needs dask, which is not installed: {install}") from None
     cores = max(1, preflight.count_cores() // jobs)
-    spawn = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    with concurrent.futures.ProcessPoolExecutor(jobs, spawn, prepare_worker, (cores,)) as pool:
-        futures = [pool.submit(train_seed, name, seed) for seed in seeds]
-        yield from (future.result() for future in concurrent.futures.as_completed(futures))
+    # A process each, which ends with this one; without a page to watch them by.
+    pool = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(**pool) as cluster, Client(cluster) as client:
+        futures = [client.submit(train_apart, name, seed, cores, pure=False) for seed in seeds]
+        yield from (future.result() for future in as_completed(futures))
 
 
-def prepare_worker(cores):
-    """Load TensorFlow for so many cores in a fresh process of a pool, and tie it to its parent."""
-    threading.Thread(target=end_with_parent, daemon=True).start()
+def train_apart(name, seed, cores):
+    """Train one seed of a recipe in a process of its own, on so many cores."""
     tf.config.threading.set_intra_op_parallelism_threads(cores)
     tf.config.threading.set_inter_op_parallelism_threads(cores)
     preflight.load_tensorflow()
-
-
-def end_with_parent():
-    """Wait until the process that started this one is gone, killed perhaps; then end as well."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    return train_seed(name, seed)
 
 
 def train_seed(name, seed):
@@ -208,6 +204,8 @@ def predict_shifted(network, images):
 
 
 if __name__ == "__main__":
+    from tools.train import main  # workers look functions up by this module's name
+
     try:
         main()
     except (checkpoints.Stopped, checkpoints.CheckpointError) as reason:
