@@ -1,6 +1,7 @@
 """What every notebook, page and helper keeps to, found by reading the files."""
 
 import ast
+import itertools
 import json
 import re
 import subprocess
@@ -107,7 +108,7 @@ def check_no_errors(notebook):
 def check_metadata(notebook):
     found = [] if notebook.metadata == METADATA else [f"notebook metadata: {notebook.metadata}"]
     for i, cell in enumerate(notebook.cells):
-        extra = set(cell.metadata) - {"tags", "slideshow"}
+        extra = set(cell.metadata) - {"tags", "slideshow", "jupyter"}
         found += [f"cell {i}: metadata {sorted(extra)}"] if extra else []
     return found
 
@@ -156,8 +157,9 @@ def check_cell_lengths(notebook):
 
 def check_prose_before_code(notebook):
     found = []
-    pairs = zip(notebook.cells, notebook.cells[1:], strict=False)
-    for i, (before, cell) in enumerate(pairs, start=1):
+    # Tests are folded: a reader does not see them.
+    cells = [cell for cell in notebook.cells if "test" not in cell.metadata.get("tags", [])]
+    for i, (before, cell) in enumerate(itertools.pairwise(cells), start=1):
         if cell.cell_type == "code" and before.cell_type == "code":
             after_setup = before is code_cells(notebook)[0]
             if not (after_setup or is_tagged(before)):

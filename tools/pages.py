@@ -8,7 +8,7 @@ from jinja2 import DictLoader, Environment
 from nbconvert import HTMLExporter
 
 from helpers.files import write_text
-from tools import lessons
+from tools import lessons, overview
 from tools.clean import METADATA, SETUP
 
 STYLE = Path(__file__).with_name("pages.css")
@@ -64,7 +64,8 @@ INDEX = """<!DOCTYPE html>
 {% endif %}
 <h3><a href="{{ card.lesson.file }}.html">{{ card.lesson.number }} {{ card.lesson.title }}</a></h3>
 <p>{{ card.lesson.question }}</p>
-<p class="quiet">{{ card.time }}</p>
+<p class="quiet">{{ card.times.read }} minutes to read
+{%- if card.times.exercises %}, {{ card.times.exercises }} for the exercises{% endif %}</p>
 {% if card.solutions %}<p><a href="{{ card.solutions }}.html">Solutions of
 {{ card.lesson.number }}</a></p>{% endif %}
 </li>
@@ -213,8 +214,6 @@ def render_index(shown):
 def card(lesson, shown):
     """Return what the index says of a lesson."""
     notebook, solutions = shown[lesson.file], lesson.solutions.stem
-    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    time = re.search(r"^\*\*Time\*\*: ([^;]+)", prose, re.MULTILINE)
     pictures = [
         (cell.id == lesson.figure, output)
         for cell in notebook.cells
@@ -224,7 +223,7 @@ def card(lesson, shown):
     picture = max(pictures, key=lambda pair: pair[0], default=(False, None))[1]
     return {
         "lesson": lesson,
-        "time": time[1] if time else "",
+        "times": overview.read_times(notebook),
         "solutions": solutions if solutions in shown else None,
         "picture": picture and picture.data["image/png"].strip(),
         "alt": picture and picture.metadata.get("alt", ""),
