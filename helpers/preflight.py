@@ -5,6 +5,7 @@ import dis
 import importlib.metadata
 import importlib.util
 import json
+import math
 import os
 import platform
 import subprocess

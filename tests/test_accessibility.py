@@ -276,10 +276,15 @@ def check_lines(notebook):
     return found
 
 
+def stdout(text):
+    """Return what printing a text leaves in a notebook."""
+    return new_output("stream", name="stdout", text=text)
+
+
 def figure_notebook(*printed, alt=None):
     """Return a notebook with a figure and the lines printed below."""
     figure = new_output("display_data", data={"image/png": "iVBO", "text/plain": "<Figure>"})
-    outputs = [figure, *(new_output("stream", name="stdout", text=text) for text in printed)]
+    outputs = [figure, *map(stdout, printed)]
     cells = [new_markdown_cell("# Do it"), new_code_cell("plt.show()", outputs=outputs)]
     return new_notebook(cells=cells)
 
@@ -321,7 +326,7 @@ def check_alternatives(page):
 def test_every_figure_of_a_page_has_a_text_alternative(path):
     notebook = read(path)
     figures_shown = sum(number for _, number, _ in figure_cells(notebook))
-    page = pages.render(notebook, path.stem, path.parent)
+    page = pages.render(notebook, path)
     assert check_alternatives(page) == []
     assert len(Images(page).alternatives) >= figures_shown
     assert re.search(r"<html[^>]* lang=.?en", page)
@@ -329,9 +334,9 @@ def test_every_figure_of_a_page_has_a_text_alternative(path):
 
 @pytest.mark.parametrize("printed", [(), ("\n",), ("figure\n",), ("1 2\n",)])
 def test_page_without_a_description_is_seen(printed):
-    good = pages.render(figure_notebook("The loss falls from 2.3 to 0.1.\n"), "", ROOT)
+    good = pages.render(figure_notebook("The loss falls from 2.3 to 0.1.\n"), ROOT / "a.ipynb")
     assert check_alternatives(good) == [] and len(Images(good).alternatives) == 1
-    assert check_alternatives(pages.render(figure_notebook(*printed), "", ROOT)) != []
+    assert check_alternatives(pages.render(figure_notebook(*printed), ROOT / "a.ipynb")) != []
 
 
 @pytest.mark.parametrize(
@@ -340,6 +345,35 @@ def test_page_without_a_description_is_seen(printed):
 )
 def test_poor_alternative_is_seen(page):
     assert check_alternatives(page) != []
+
+
+def test_words_and_code_of_a_page_stand_out_in_both_themes():
+    themes = re.findall(r":root \{(.*?)\}", pages.STYLE.read_text(encoding="utf-8"), re.DOTALL)
+    light, dark = (dict(re.findall(r"--(\w+): (#\w{6})", theme)) for theme in themes)
+    assert light.keys() == dark.keys()
+    for theme in (light, dark):
+        colours = {name: mpl.colors.to_rgb(colour) for name, colour in theme.items()}
+        papers = [colours.pop("paper"), colours.pop("panel")]
+        colours.pop("line")  # a border, which says nothing
+        for name, colour in colours.items():
+            assert figures.contrast([colour], papers[0]).min() >= CONTRAST, name
+            assert figures.contrast([colour], papers[1]).min() >= CONTRAST, name
+
+
+def test_page_asks_before_it_answers_and_leaves_out_what_is_ours():
+    hidden = {"jupyter": {"outputs_hidden": True}}
+    cells = [
+        new_markdown_cell("# Do it\n\n## Look\n\n**Predict** the count."),
+        new_code_cell("print(6 * 7)", metadata=hidden, outputs=[stdout("42 digits")]),
+        new_code_cell("assert ours", metadata={"tags": ["test"]}),
+    ]
+    page = pages.render(new_notebook(cells=cells), ROOT / "a.ipynb")
+    folded = re.search(
+        r"<details class=.answer.>\s*<summary>(.*?)</summary>(.*?)</details>", page, re.S
+    )
+    assert folded and "Predict" in folded[1] and "42 digits" in folded[2]
+    assert page.count("Predict") == page.count("42 digits") == 1 and "Look</a>" in page
+    assert "ours" not in page
 
 
 # Prose ----------------------------------------------------------------------------------------

@@ -179,8 +179,16 @@ ANSWERS = {
         },
     ),
     "04_2": (
-        [36 / 52, 0.692, 69.2, np.float32(36 / 52), tf.constant(36 / 52)],
-        {0.72: "recall", 0.8: "accuracy", 0.706: "F1", 0.24: "all images", 36: "count"},
+        [("B", 90), ["b", 90.0], ("B", np.float64(90)), ("B", tf.constant(90))],
+        {
+            ("A", 209): "more papers",
+            ("B", 30): "looked at",
+            ("B", 60): "looks only",
+            ("B", 280): "row 1",
+            ("B", 105): "shipped at once",
+            ("C", 90): "should be",
+            90: "Give the network",
+        },
     ),
     "04_3": (
         [
@@ -203,8 +211,13 @@ ANSWERS = {
         },
     ),
     "04_4": (
-        [40_000, 4e4, np.int64(40_000), tf.constant(40_000)],
-        {10_000: "up to about 19", 20_000: "grows too", 80_000: "smaller one", 5: "Choose one"},
+        [80_000, 8e4, np.int64(80_000), tf.constant(80_000)],
+        {
+            20_000: "one of three",
+            40_000: "half of the tries",
+            160_000: "smaller one",
+            5: "Choose one",
+        },
     ),
     "05_1": (
         [

@@ -1,6 +1,7 @@
 """What the preflight says of a machine that is not ready."""
 
 import ast
+import math
 import os
 import subprocess
 import sys

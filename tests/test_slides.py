@@ -14,14 +14,14 @@ from tools import lessons, slides
 LESSONS = [lesson.path for lesson in lessons.read_lessons()]
 
 
-def code(height=None, source="print(1)"):
+def code(height=None, source="print(1)", **metadata):
     """Return a code cell that prints a line, below a figure of a height if one is given."""
     outputs = [new_output("stream", name="stdout", text="1 of 2.\n")]
     if height:
         header = b"\x89PNG\r\n\x1a\n" + bytes(8) + struct.pack(">II", 600, height)
         picture = base64.b64encode(header + bytes(8)).decode()
         outputs.insert(0, new_output("display_data", data={"image/png": picture}))
-    return new_code_cell(source, outputs=outputs)
+    return new_code_cell(source, outputs=outputs, metadata=metadata)
 
 
 def marks(*cells):
@@ -52,6 +52,14 @@ CASES = {
     "an exercise, without the answer": (
         ("### Exercise 01.1", code(source="checks.check_01_1(answer)")),
         "subslide skip",
+    ),
+    "a long question stands before its folded answer": (
+        ("## Look", PROSE, code(jupyter={"outputs_hidden": True})),
+        "slide fragment fragment",
+    ),
+    "a cell that tests is left out": (
+        ("## Look", QUESTION, code(tags=["test"])),
+        "slide fragment skip",
     ),
     "the last sections are left out": (
         ("## Summary", "## What's next", PROSE, "## Further reading", PROSE),

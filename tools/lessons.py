@@ -24,6 +24,7 @@ class Lesson:
     memory_gb: float  # of its kernel, at most
     browser: bool = False  # whether the tests run it in a browser
     exercises: bool = True
+    figure: str = ""  # the id of the cell whose figure stands for the lesson; else its first
 
     @property
     def path(self):

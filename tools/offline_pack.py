@@ -6,8 +6,6 @@ its place and moved there when it is complete.
 """
 
 import argparse
-import json
-import math
 import platform
 import shutil
 import subprocess
@@ -17,11 +15,10 @@ from pathlib import Path
 import nbformat
 
 from helpers.files import write_text
-from tools import lessons, measure, pages
+from tools import lessons, pages
 
 ROOT = lessons.ROOT
 PACK = ROOT / "build" / "offline-pack"
-UNKNOWN = {"seconds": math.nan, "peak_mb": math.nan}
 README = """mnist-CNN, to set up without a network. To read only, open html/index.html in a browser.
 This pack is for Python {version} on {system} ({machine}). For another, make a pack there (make
 offline-pack) and add its wheels to these. Copy this folder to your disk (4 GB with what gets
@@ -87,7 +84,8 @@ def make_pack(out):
     try:
         copy_project(part / "mnist-CNN")
         copy_mnist(part / "mnist-CNN" / "data" / "mnist")
-        written = write_pages(part / "html")
+        paths = lessons.list_notebooks()
+        pages.write_pages(paths, part / "html", lambda path: nbformat.read(path, as_version=4))
         wheels = fetch_wheels(ROOT / "requirements.txt", part / "wheels")
         write_readme(part)
         size = sum(path.stat().st_size for path in part.rglob("*"))
@@ -98,7 +96,7 @@ def make_pack(out):
     finally:
         remove(part)
     remove(old)
-    print(f"{out}: {wheels} wheels, {written} pages, MNIST, {size / 1e9:.1f} GB in all.")
+    print(f"{out}: {wheels} wheels, {len(paths)} pages, MNIST, {size / 1e9:.1f} GB in all.")
     print("Copy the whole folder; its README.txt says how to set up from it.")
 
 
@@ -155,20 +153,6 @@ def find_mnist(data):
         message = "To make a pack, set MNIST_DIR to a folder with the four MNIST files."
         raise PackError(f"{error}.\n{message}") from None
     return data.CACHE
-
-
-def write_pages(folder):
-    """Write the notebooks, as they were last executed, as pages; return how many."""
-    measured = json.loads(measure.MEASURED.read_text(encoding="utf-8"))["notebooks"]
-    results = []
-    for path in lessons.list_notebooks():
-        notebook = nbformat.read(path, as_version=4)
-        title = pages.find_title(notebook, path)
-        page = pages.render(notebook, title, path.parent)
-        write_text(folder / f"{path.stem}.html", page)
-        results.append({"path": path, "title": title, **measured.get(path.stem, UNKNOWN)})
-    write_text(folder / "index.html", pages.render_index(results))
-    return len(results)
 
 
 def fetch_wheels(requirements, folder):

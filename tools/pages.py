@@ -1,57 +1,181 @@
 """Pages of the lessons, to read without a kernel and without a network, and their index."""
 
-import html
 import re
+from pathlib import Path
 
 import nbformat
-from jinja2 import DictLoader
+from jinja2 import DictLoader, Environment
 from nbconvert import HTMLExporter
 
-from tools.clean import METADATA
+from helpers.files import write_text
+from tools import lessons, overview
+from tools.clean import METADATA, SETUP
 
-# A page must work with no network: without the scripts that JupyterLab's template asks for, and
-# with each figure's description, which that template leaves out.
-PAGE = """{% extends 'lab/index.html.j2' %}
-{% block html_head_js %}{% endblock %}
-{% block jupyter_widgets %}{% endblock %}
-{% block html_head_js_mathjax %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}
-{% block data_png %}<div class="jp-RenderedImage jp-OutputArea-output"><img
-src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
+STYLE = Path(__file__).with_name("pages.css")
+# What nbconvert makes of a cell, with each figure's description, and what is ours folded.
+CELLS = """{% extends 'basic/index.html.j2' %}
+{% block codecell %}
+{%- if cell.metadata.summary %}<details{% if cell.metadata.answer %} class="answer"{% endif %}>
+<summary>{{ cell.metadata.summary | markdown2html | replace('<p>', '') | replace('</p>', '') }}
+</summary>{% endif %}
+{{ super() }}
+{%- if cell.metadata.summary %}</details>{% endif %}
+{% endblock %}
+{% block data_png %}<div><img src="data:image/png;base64,{{ output.data['image/png'] | trim }}"
 {%- if output.metadata.alt %} alt="{{ output.metadata.alt | escape_html }}"{% endif %}></div>
-{% endblock %}"""
-INDEX = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>mnist-CNN</title>
+{% endblock %}
+{% block data_widget_view %}<p>What you would see here needs a kernel: open the notebook.</p>
+{% endblock %}
+{% block footer %}{% endblock %}"""
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{{ title }}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body {{ font: 1rem/1.5 sans-serif; margin: 2rem auto; max-width: 45rem; padding: 0 1rem }}
-th, td {{ padding: 0.2rem 1.5rem 0.2rem 0; text-align: left }}</style></head>
-<body><main><h1>mnist-CNN</h1><table>
-<tr><th></th><th>Notebook</th><th>Seconds</th><th>Peak memory (MB)</th></tr>
-{rows}
-</table></main></body></html>
+<style>{{ style | safe }}</style></head>
+<body>
+{%- macro ways() %}
+{% if before %}<a href="{{ before.stem }}.html" rel="prev">← {{ before.title }}</a>{% endif %}
+{% if after %}<a class="next" href="{{ after.stem }}.html" rel="next">{{ after.title }} →</a>
+{% endif %}
+{%- endmacro %}
+<header><a href="index.html">mnist-CNN</a>{{ ways() }}</header>
+<div class="page">
+<nav class="contents" aria-label="On this page"><details><summary>On this page</summary><ol>
+{% for anchor, heading in headings %}<li><a href="#{{ anchor }}">{{ heading | safe }}</a></li>
+{% endfor %}</ol></details></nav>
+<main>{{ body | safe }}</main>
+</div>
+<footer>{{ ways() }}</footer>
+</body></html>
+"""
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>mnist-CNN</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>{{ style | safe }}</style></head>
+<body><main>
+<h1>mnist-CNN: read handwritten digits with a network that you build and train</h1>
+{% for name, part, cards in parts %}
+<h2>{{ name }} · {{ part.title }}</h2>
+<p>{{ part.time | capitalize }}: {{ part.promise }}.</p>
+<ul class="lessons">
+{% for card in cards %}<li class="lesson">
+{% if card.picture %}<img src="data:image/png;base64,{{ card.picture }}" alt="{{ card.alt }}">
+{% endif %}
+<h3><a href="{{ card.lesson.file }}.html">{{ card.lesson.number }} {{ card.lesson.title }}</a></h3>
+<p>{{ card.lesson.question }}</p>
+<p class="quiet">{{ card.times.read }} minutes to read
+{%- if card.times.exercises %}, {{ card.times.exercises }} for the exercises{% endif %}</p>
+{% if card.solutions %}<p><a href="{{ card.solutions }}.html">Solutions of
+{{ card.lesson.number }}</a></p>{% endif %}
+</li>
+{% endfor %}</ul>
+{% endfor %}
+{% if others %}<h2>Others</h2>
+<ul>{% for stem, title in others %}<li><a href="{{ stem }}.html">{{ title }}</a></li>{% endfor %}
+</ul>{% endif %}
+</main></body></html>
 """
 
 
-def render(notebook, title, folder):
-    """Turn an executed notebook into a page that needs no other file and no network."""
+def write_pages(paths, folder, load):
+    """Write notebooks as pages, with an index.
+
+    Args:
+        paths: of the notebooks, in their order.
+        folder: where the pages go; it is made if it is missing.
+        load: a function that returns the notebook of a path, executed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = {}
+    for path in paths:
+        shown[path.stem] = load(path)
+        page = render(shown[path.stem], path, paths)
+        write_text(folder / f"{path.stem}.html", page)
+        write_text(folder / "index.html", render_index(shown))
+
+
+def render(notebook, path, paths=()):
+    """Turn an executed notebook into a page that needs no other file and no network.
+
+    Args:
+        notebook: as it was executed; it is changed.
+        path: of the notebook.
+        paths: of all notebooks that have a page.
+    """
+    title = find_title(notebook, path.stem)
     notebook.metadata = nbformat.from_dict({**METADATA, "title": title})
+    notebook.cells = [
+        cell for cell in notebook.cells if "test" not in cell.metadata.get("tags", [])
+    ]
+    ask_first(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = relink(cell.source)
+            cell.source = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", relink(cell.source))
         describe_figures(cell.get("outputs", []))
     exporter = HTMLExporter(
         embed_images=True,
-        extra_loaders=[DictLoader({"page.html.j2": PAGE})],
-        template_file="page.html.j2",
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        extra_loaders=[DictLoader({"cells.html.j2": CELLS})],
+        template_file="cells.html.j2",
     )
-    return exporter.from_notebook_node(notebook, {"metadata": {"path": str(folder)}})[0]
+    body = exporter.from_notebook_node(notebook, {"metadata": {"path": str(path.parent)}})[0]
+    headings = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', body)
+    before, after = find_neighbours(path, paths)
+    return fill(PAGE, title=title, body=body, headings=headings, before=before, after=after)
 
 
-def find_title(notebook, path):
-    """Return a notebook's `#` heading, or its file name."""
+def fill(template, **values):
+    """Fill a template of ours."""
+    environment = Environment(autoescape=True)
+    return environment.from_string(template).render(
+        style=STYLE.read_text(encoding="utf-8"), **values
+    )
+
+
+def find_title(notebook, otherwise):
+    """Return a notebook's `#` heading, or what is given."""
     markdown = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     heading = re.search(r"^# (.+)$", markdown, re.MULTILINE)
-    return heading[1].strip() if heading else path.stem
+    return heading[1].strip() if heading else otherwise
+
+
+def ask_first(notebook):
+    """Fold setup cells, and each answer behind the question that stands above it."""
+    for above, cell in zip([None, *notebook.cells], notebook.cells, strict=False):
+        if cell.cell_type != "code":
+            continue
+        if SETUP in cell.source:
+            cell.metadata.summary = "Setup"
+        elif cell.metadata.get("jupyter", {}).get("outputs_hidden"):
+            cell.metadata.answer = True
+            cell.metadata.summary = "What it prints"
+            if above is not None and above.cell_type == "markdown":
+                above.source, _, question = above.source.rstrip().rpartition("\n\n")
+                cell.metadata.summary = relink(question)
+    notebook.cells = [cell for cell in notebook.cells if cell.source]
+
+
+def find_neighbours(path, paths):
+    """Return the pages before and after one, each with `stem` and `title`, or None.
+
+    A lesson stands between lessons; solutions between their lesson and the next one.
+    """
+    stems = [other.stem for other in paths]
+    series = [lesson for lesson in lessons.read_lessons() if lesson.file in stems]
+    files = [lesson.file for lesson in series]
+    own = path.stem.removesuffix("_solutions")
+    if own not in files:
+        return None, None
+    place = files.index(own)
+    before = place if path.stem != own else place - 1
+    return tuple(
+        {"stem": series[i].file, "title": f"{series[i].number} {series[i].title}"}
+        if 0 <= i < len(series)
+        else None
+        for i in (before, place + 1)
+    )
 
 
 def relink(markdown):
@@ -68,12 +192,39 @@ def describe_figures(outputs):
             output.metadata["alt"] = next(iter(printed.strip().splitlines()), "")
 
 
-def render_index(results):
-    """List the pages in a page."""
-    rows = (
-        f"<tr><td>{r['path'].stem[:2]}</td>"
-        f'<td><a href="{r["path"].stem}.html">{html.escape(r["title"])}</a></td>'
-        f"<td>{r['seconds']:.1f}</td><td>{r['peak_mb']:,}</td></tr>"
-        for r in results
+def render_index(shown):
+    """List the lessons of each part in a page.
+
+    Args:
+        shown: `{stem: notebook}` of the pages that there are.
+    """
+    cards = [card(lesson, shown) for lesson in lessons.read_lessons() if lesson.file in shown]
+    parts = [
+        (name, part, [card for card in cards if card["lesson"].part == name])
+        for name, part in lessons.read_parts().items()
+    ]
+    listed = {path.stem for path in lessons.list_notebooks()}
+    return fill(
+        INDEX,
+        parts=[part for part in parts if part[2]],
+        others=[(stem, find_title(shown[stem], stem)) for stem in shown if stem not in listed],
     )
-    return INDEX.format(rows="\n".join(rows))
+
+
+def card(lesson, shown):
+    """Return what the index says of a lesson."""
+    notebook, solutions = shown[lesson.file], lesson.solutions.stem
+    pictures = [
+        (cell.id == lesson.figure, output)
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    picture = max(pictures, key=lambda pair: pair[0], default=(False, None))[1]
+    return {
+        "lesson": lesson,
+        "times": overview.read_times(notebook),
+        "solutions": solutions if solutions in shown else None,
+        "picture": picture and picture.data["image/png"].strip(),
+        "alt": picture and picture.metadata.get("alt", ""),
+    }

@@ -82,15 +82,13 @@ def save_all(paths):
 
 def write_pages(paths, folder):
     """Execute notebooks, and write each as a page, with an index, to a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    results = []
-    for path in paths:
+
+    def load(path):
         notebook, seconds, peak_mb = execute(path)
-        title = pages.find_title(notebook, path)
-        results.append({"path": path, "title": title, "seconds": seconds, "peak_mb": peak_mb})
-        write_text(folder / f"{path.stem}.html", pages.render(notebook, title, path.parent))
-        write_text(folder / "index.html", pages.render_index(results))
         report(path, seconds, peak_mb)
+        return notebook
+
+    pages.write_pages(paths, folder, load)
     print(f"Open {folder / 'index.html'}")
 
 

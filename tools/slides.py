@@ -6,6 +6,7 @@ the deck; the prose goes into the speaker's notes.
 """
 
 import base64
+import itertools
 import re
 import struct
 
@@ -18,8 +19,9 @@ LEFT_OUT = r"## (On your own|What's next|Further reading)\b"
 def mark_slides(notebook):
     """Give each cell of a notebook its `slide_type`, from what it holds and what is above it."""
     used, question, left_out = HEIGHT, False, False
-    for cell in notebook.cells:
-        kind, height = kind_of(cell, question), height_of(cell)
+    for cell, below in itertools.pairwise([*notebook.cells, None]):
+        question = question or is_answer(cell)
+        kind, height = kind_of(cell, question, is_answer(below)), height_of(cell)
         if kind in ("slide", "subslide"):
             used, left_out = 0, re.match(LEFT_OUT, cell.source) is not None
         elif cell.cell_type == "code" and max(figures(cell), default=0) > TALLEST:
@@ -33,21 +35,27 @@ def mark_slides(notebook):
         cell.metadata["slideshow"] = {"slide_type": "skip" if left_out else kind}
 
 
-def kind_of(cell, answers):
+def kind_of(cell, answers=False, asks=False):
     """Return what a cell is by itself.
 
     Args:
         cell: a cell.
-        answers: whether the cell above asks a question.
+        answers: whether it answers the cell above.
+        asks: whether the cell below answers it.
     """
     if cell.cell_type == "code":
-        shown = "checks.check_" not in cell.source and (answers or figures(cell))
-        return "fragment" if shown else "skip"
+        ours = "checks.check_" in cell.source or "test" in cell.metadata.get("tags", [])
+        return "fragment" if not ours and (answers or figures(cell)) else "skip"
     if re.match(r"##? ", cell.source):
         return "slide"
     if cell.source.startswith("### "):
         return "subslide"
-    return "fragment" if is_question(cell.source) else "notes"
+    return "fragment" if asks or is_question(cell.source) else "notes"
+
+
+def is_answer(cell):
+    """Tell whether a cell's output is folded, since it answers the question above."""
+    return bool(cell and cell.metadata.get("jupyter", {}).get("outputs_hidden"))
 
 
 def is_question(markdown):

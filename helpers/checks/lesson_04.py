@@ -22,18 +22,22 @@ def check_04_1(answer):
 
 @exercise
 def check_04_2(answer):
-    """Compute the precision of the middle class of a small confusion matrix."""
+    """Choose between two networks by their confusion matrices, and say what the choice costs."""
+    if not (isinstance(answer, tuple | list) and len(answer) == 2):
+        raise NotYet('Give the network and the cost, such as ("A", 120).')
+    name, cost = answer
+    if not isinstance(name, str) or name.strip().upper() not in ("A", "B"):
+        raise NotYet('The first of the two should be "A" or "B".')
+    if name.strip().upper() == "A":
+        raise NotYet("A reads more papers correctly, but which one ships fewer wrong ones?")
     misconceptions = {
-        0.72: "That divides by the row, by all that *are* a 1: the recall.",
-        0.8: "That is the accuracy over all three classes.",
-        12 / 17: "That is F1, which mixes precision and recall.",
-        36 / 150: "That divides by all images. Take those that were *called* a 1.",
-        16 / 52: "That is the share of false alarms: one minus the precision.",
-        36: "That is a count. Divide it by all that were called a 1.",
+        30: "That pays for the wrong papers only. The other two trays are looked at.",
+        60: "That pays for the looks only. Some papers in tray 1 are wrong.",
+        280: "That takes row 1, the papers that *are* a 1. Tray 1 is what was *called* a 1.",
+        105: "That pays for a look at all papers. Those in tray 1 are shipped at once.",
     }
-    others = "Not that. Give a share with two digits after the point; the hint shows the way."
-    expect_share(answer, 36 / 52, misconceptions, 0.003, others, slack=0.004)
-    return "Of ten answers of 1, three are wrong: that is what the one who gets the answers asks."
+    expect_number(cost, 90, misconceptions)
+    return "B is less accurate and cheaper: what an error costs decides, and columns tell which."
 
 
 @exercise
@@ -65,12 +69,12 @@ def check_04_3(disagreements):
 
 @exercise
 def check_04_4(answer):
-    """Find the smallest test set that can tell 0.1 points from noise."""
+    """Find the smallest test set that has the power to see 0.1 points."""
     misconceptions = {
-        10_000: "There 0.1 points are 10 errors, and chance alone makes up to about 19.",
-        20_000: "Twice the images double the 10 errors, but chance grows too, by √2.",
-        80_000: "That is enough, but a smaller one is enough as well.",
+        20_000: "There the better network visibly wins in about one of three comparisons.",
+        40_000: "There 0.1 points are about what chance makes, and show in half of the tries.",
+        160_000: "That is enough, but a smaller one is enough as well.",
     }
-    others = "Choose one of 10,000, 20,000, 40,000 and 80,000."
-    expect_number(answer, 40_000, misconceptions, otherwise=others)
+    others = "Choose one of 20,000, 40,000, 80,000 and 160,000."
+    expect_number(answer, 80_000, misconceptions, otherwise=others)
     return "MNIST's test set is too small for the differences that tables of results live on."
