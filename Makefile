@@ -56,6 +56,7 @@ publish: $(READY) ## carry what was measured into the texts
 
 bench: $(BENCH_READY) ## time training and reading against Keras' and PyTorch's own (an hour)
 	$(BIN)/python -m benchmarks.bench
+	@$(BIN)/python -m tools.publish
 
 offline-pack: $(READY) ## make build/offline-pack, to set up from without a network
 	@$(BIN)/python -m tools.offline_pack

@@ -1,4 +1,4 @@
-"""Run the benchmarks side by side: `make bench` writes results.json and the tables of README.md.
+"""Run the benchmarks side by side: `make bench` writes results.json, then fills README.md from it.
 
 Every run is a fresh process; contenders take turns, so that what slows the machine
 for a while slows all of them. `python -m benchmarks.bench epoch` runs one part only.
@@ -6,7 +6,6 @@ for a while slows all of them. `python -m benchmarks.bench epoch` runs one part 
 
 import json
 import math
-import re
 import statistics
 import subprocess
 import sys
@@ -18,32 +17,26 @@ from helpers import data, preflight
 from helpers.files import write_text
 
 HERE = Path(__file__).resolve().parent
-RESULTS, PAGE = HERE / "results.json", HERE / "README.md"
-NOTEBOOKS = HERE / "notebooks.json"  # what `make notebooks` measured
+RESULTS = HERE / "results.json"
 
 ROUNDS = 3  # alternating runs of each contender; for an accuracy, as many seeds
 EPOCH_ROUNDS = 5  # the fastest two are close together
 TERAFLOP = 3.66  # in an epoch of 60,000 images: forward, and twice as much backward
-EPOCH = {
-    "project-bfloat16": "this project, bfloat16",
-    "project-bfloat16-transforms": "the same, with the transforms of notebook 03",
-    "keras-bfloat16": "Keras as it comes, bfloat16",
-    "pytorch-bfloat16": "PyTorch, channels last, bfloat16",
-    "project-float32": "this project, float32",
-    "keras-float32": "Keras as it comes, float32",
-    "pytorch-float32": "PyTorch, channels last, float32",
-}
+EPOCH = (
+    "project-bfloat16",
+    "project-bfloat16-transforms",
+    "keras-bfloat16",
+    "pytorch-bfloat16",
+    "project-float32",
+    "keras-float32",
+    "pytorch-float32",
+)
 THREADS = {"as `load_tensorflow` sets them": 0, "1": 1, "8": 8, "32": 32}
-RECIPES = {
-    "one_epoch": "this project, *one_epoch*",
-    "quick": "this project, *quick*, 3 epochs",
-    "keras-example": "Keras' MNIST convnet example, 15 epochs",
-    "lineage-2017": "the recipe of 2017, this network, 5 epochs",
-}
+RECIPES = ("one_epoch", "quick", "keras-example", "lineage-2017")
 
 
 def main(parts):
-    """Run the parts that were named, or all; write the results and the tables after each."""
+    """Run the parts that were named, or all; write the results after each."""
     if unknown := set(parts) - set(PARTS):
         raise SystemExit(f"There is no part {unknown.pop()}; choose from: {', '.join(PARTS)}.")
     _, (_, labels) = data.load_mnist()
@@ -55,7 +48,6 @@ def main(parts):
         machine = {**preflight.describe_machine(), "torch": metadata.version("torch")}
         results[name] = {"machine": machine, "date": date.today().isoformat(), **measured}
         write_text(RESULTS, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-        write_text(PAGE, fill_tables(PAGE.read_text(encoding="utf-8"), results))
 
 
 def run_epochs():
@@ -152,109 +144,6 @@ def _call(script, *arguments):
     line = done.stdout.splitlines()[-1]
     print(line if len(line) < 200 else "done", flush=True)
     return json.loads(line)
-
-
-def fill_tables(page, results):
-    """Put every table into its place in the page, between `<!-- name -->` and `<!-- end -->`."""
-    results = {**results, "notebooks": json.loads(NOTEBOOKS.read_text(encoding="utf-8"))}
-    for name, make in TABLES.items():
-        if name in results:
-            table = make(results[name]) + describe(results[name])
-            pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-            page = re.sub(pattern, lambda m, t=table: m[1] + t + m[2], page, flags=re.DOTALL)
-    return page
-
-
-def describe(part):
-    """Return a line that says where and when a part was measured."""
-    machine = part["machine"]
-    names = {"tensorflow": "TensorFlow", "keras": "Keras", "torch": "PyTorch"}
-    versions = ", ".join(
-        f"{label} {machine[key]}" for key, label in names.items() if key in machine
-    )
-    return f"\n*{machine['cores']} cores of an {machine['cpu']}, {versions}; {part['date']}.*\n"
-
-
-def table_of_epochs(part):
-    """Show seconds per epoch, against Keras as it comes, and the share of the possible rate."""
-    rows, runs = [], part["runs"]
-    for name, label in EPOCH.items():
-        run = runs[name]
-        ratio = runs["keras-float32"]["seconds"] / run["seconds"]
-        cells = (f"{run['seconds']:.1f}", f"{ratio:.2f}×", f"{run['share']:.0%}".replace("%", " %"))
-        rows.append((label, *cells, f"{run['peak_mb']:,}"))
-    head = ("", "s per epoch", "speed", "of the machine's rate", "peak MB")
-    return _table(head, rows)
-
-
-def table_of_accuracy(part):
-    """Show the seconds to 99.0 % and 99.5 %, seed by seed, and the speed of the medians."""
-    rows = [
-        (
-            label,
-            _list_seconds(part["runs"][name]["to_99.0"]),
-            f"{part['runs'][name]['speed_to_99.0']:.2f}×",
-            _list_seconds(part["runs"][name]["to_99.5"]),
-            _list_seconds(part["runs"][name]["seconds"]),
-            ", ".join(
-                f"{value:.2%}".replace("%", " %") for value in part["runs"][name]["last_accuracy"]
-            ),
-        )
-        for name, label in RECIPES.items()
-    ]
-    head = ("", "s to 99.0 %", "speed", "s to 99.5 %", "s in all", "test accuracy at the end")
-    return _table(head, rows)
-
-
-def _list_seconds(values):
-    """Return one number for each seed; a dash where the accuracy was not reached."""
-    return ", ".join("–" if value is None else f"{value:.0f}" for value in values)
-
-
-def table_of_inference(part):
-    """Show the ways to read images."""
-    rows = [
-        (name, f"{way['test_set_seconds']:.2f}", f"{way['median_ms']:.2f}", f"{way['p99_ms']:.2f}")
-        for name, way in part["ways"].items()
-    ]
-    return _table(("", "10,000 images, s", "one image, ms", "99th percentile, ms"), rows)
-
-
-def table_of_threads(part):
-    """Show a step on one core with several numbers of threads."""
-    return _table(("threads", "ms per step"), [(k, f"{v:.1f}") for k, v in part["step_ms"].items()])
-
-
-def table_of_profile(part):
-    """Show where a step's milliseconds go."""
-    columns = list(part["step_ms"])
-    kinds = list(dict.fromkeys(kind for column in columns for kind in part["step_ms"][column]))
-    rows = [(k, *(f"{part['step_ms'][c].get(k, 0):.1f}" for c in columns)) for k in kinds]
-    sums = (f"{sum(part['step_ms'][column].values()):.1f}" for column in columns)
-    return _table(("ms per step", *columns), [*rows, ("all", *sums)])
-
-
-def table_of_notebooks(part):
-    """Show what each notebook takes when the series runs."""
-    lessons = {k: v for k, v in part["notebooks"].items() if not k.endswith("_solutions")}
-    rows = [(name, f"{n['seconds']:.0f}", f"{n['peak_mb']:,}") for name, n in lessons.items()]
-    return _table(("", "s", "peak MB"), rows)
-
-
-def _table(head, rows):
-    """Return a Markdown table; all columns but the first are aligned right."""
-    lines = [head, ("---", *["--:"] * (len(head) - 1)), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
-TABLES = {
-    "epoch": table_of_epochs,
-    "to_accuracy": table_of_accuracy,
-    "inference": table_of_inference,
-    "threads": table_of_threads,
-    "profile": table_of_profile,
-    "notebooks": table_of_notebooks,
-}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """What every notebook, page and helper keeps to, found by reading the files."""
 
-import itertools
-import json
 import re
 import subprocess
 import sys
@@ -19,17 +17,6 @@ PATHS = lessons.list_notebooks()
 NOTEBOOKS = {path.stem: nbformat.read(path, as_version=4) for path in PATHS}
 LESSONS = [name for name in NOTEBOOKS if not name.endswith("_solutions")]
 
-# Numbers that the prose takes from elsewhere, each with its source.
-CITED = {
-    "99.55": "the 2017 tutorial's claim",
-    "99.48": "what that tutorial's own evaluate prints",
-    "9,984": "the images that it counted",
-    "594,922": "the parameters in its summary",
-    "99.05": "LeNet-5, LeCun and others, 1998: an error of 0.95 %",
-    "99.77": "Cireşan and others, 2012: an error of 0.23 %",
-    "99.91": "An and others, 2020",
-    "50,000": "the further test digits of Yadav and Bottou, 2019",
-}
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -38,11 +25,6 @@ OPENING = ("**You will**", "**After this notebook you can**", "**You need**", "*
 CLOSING = ["Summary", "What's next", "Further reading"]
 BANNED = r"\b(simply|just|easy|easily|obvious|obviously|trivial|trivially|of course)\b"
 MACHINE_PATH = r"(?<![\w.~$}/-])/(work|root|tmp|home|Users)/\w"
-VERSIONS = (
-    r"\b(Python|TensorFlow|Keras|NumPy|JupyterLab|BY|BY-SA) \d+(\.\d+)+"
-    r"((,| to| and| or|–) ?\d+(\.\d+)+)*"
-)
-NUMBER = r"(?<![\w.,])(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(\s?%)?(?!\w|[.,]\d)"
 
 
 # Reading -------------------------------------------------------------------------------------
@@ -407,91 +389,6 @@ def test_link_check_fails_on_a_bad_link(tmp_path, markdown):
     page.write_text(good, encoding="utf-8")
     assert check_links(good, page) == []
     assert len(check_links(markdown, page)) == 1
-
-
-# Prose and results agree ----------------------------------------------------------------------
-
-
-def numbers_in(text):
-    """Return the values of all numbers in code or output; 1,000 and 1_000 are one thousand."""
-    text = re.sub(r"(?<=\d)[,_](?=\d{3}(?!\d))", "", text)
-    return {float(number) for number in re.findall(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?", text)}
-
-
-def evidence_of(notebook):
-    """Return the values of all numbers in a notebook's code and outputs."""
-    texts = []
-    for cell in code_cells(notebook):
-        texts.append(cell.source)
-        for output in cell.outputs:
-            data = output.get("data", {})
-            html = re.sub(r"<style.*?</style>|<[^>]*>", " ", data.get("text/html", ""), flags=re.S)
-            texts += [output.get("text", ""), data.get("text/plain", ""), html]
-    return numbers_in("\n".join(texts))
-
-
-def results(value):
-    """Return all numbers in a JSON value; long lists, such as predictions, prove nothing."""
-    if isinstance(value, dict):
-        return [number for part in value.values() for number in results(part)]
-    if isinstance(value, list):
-        return [number for part in value for number in results(part)] if len(value) <= 50 else []
-    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
-
-
-def measured():
-    """Return all numbers in the results files."""
-    files = [*(ROOT / "models").glob("*.json"), *(ROOT / "benchmarks").glob("*.json")]
-    return [n for path in files for n in results(json.loads(path.read_text(encoding="utf-8")))]
-
-
-def check_numbers(markdown, evidence, measurements):
-    """Return the numbers of a text that neither code, outputs nor results files show."""
-    skipped = r"\]\([^)]*\)|<[^>]*>|https?:\S+|(arXiv|doi):\S+|\bExercise \d\d\.\d"
-    text = re.sub(skipped, "] ", prose(markdown))
-    found = []
-    for digits, percent in re.findall(NUMBER, re.sub(VERSIONS, "", text)):
-        if digits in CITED or not (percent or "," in digits or "." in digits):
-            continue
-        value, decimals = float(digits.replace(",", "")), len(digits.partition(".")[2])
-        shown = value in evidence or (percent and round(value / 100, 9) in evidence)
-        scales = (1, 100) if percent else (1,)
-        same = (abs(round(n * s, decimals) - value) < 1e-9 for n in measurements for s in scales)
-        if not (shown or any(same)):
-            found.append(digits + percent)
-    return found
-
-
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_numbers_of_notebooks(name):
-    evidence, measurements = evidence_of(NOTEBOOKS[name]), measured()
-    found = {
-        f"{name} cell {i}": check_numbers(cell.source, evidence, measurements)
-        for i, cell in enumerate(NOTEBOOKS[name].cells)
-        if cell.cell_type == "markdown"
-    }
-    assert {place: numbers for place, numbers in found.items() if numbers} == {}
-
-
-@pytest.mark.parametrize("name", ["README.md", "models/README.md"])
-def test_numbers_of_pages(name):
-    evidence = set().union(*(evidence_of(notebook) for notebook in NOTEBOOKS.values()))
-    assert check_numbers((ROOT / name).read_text(encoding="utf-8"), evidence, measured()) == []
-
-
-@pytest.mark.parametrize(
-    ("markdown", "expected"),
-    [
-        ("It reads 99.2 % of 55,000; `88.8 %`, 7 and Python 3.11 or 3.12 are not looked at.", []),
-        ("Fractions: 99.51 % and 0.995, or 8%.", []),
-        ("It reads 99.3 % of them.", ["99.3 %"]),
-        ("It reads 12% of 54,000, with 0.351.", ["12%", "54,000", "0.351"]),
-        ("The source says 99.55 %.", []),
-    ],
-)
-def test_number_check_sees_what_was_not_measured(markdown, expected):
-    evidence = numbers_in("print(55_000)\nlimit = 8e-2\n99.2 % right")
-    assert check_numbers(markdown, evidence, [0.9951, 3]) == expected
 
 
 # The rest of the project ----------------------------------------------------------------------

@@ -1,243 +1,88 @@
-"""Work out how long the lessons take: `python -m tools.publish` writes it into WORKSHOP.md.
+"""Write what was measured into the texts: `python -m tools.publish`.
 
-CPU seconds are those that `make measure` measured. Reading is counted: 150 words or ten lines of
-code a minute. Exercises take the minutes that their headings say.
+A text keeps places for numbers and sentences, from `<!-- name -->` to `<!-- end -->`. What stands
+there is written by the block of that name in `tools/templates/PAGE.jinja`, from the results files,
+lessons.toml and the lessons themselves. Nothing changes if nothing was measured.
 """
 
 import functools
-import json
-import math
 import re
 
-import nbformat
+import jinja2
 
-from tools import lessons
+from helpers.files import write_text
+from tools import lessons, results, timetable
 
-MEASURED = lessons.ROOT / "benchmarks" / "notebooks.json"
-SHEET = lessons.NOTEBOOKS / "WORKSHOP.md"
-WORDS_A_MINUTE, LINES_A_MINUTE = 150, 10
-OPENING = "Opening"
-CLOSING = ("On your own", "Summary", "What's next", "Further reading")
-
-# Which sections of which notebook are read together, break by break; None is all of them. A step
-# without a notebook is a break, in minutes. Then what to drop first when time runs out.
-PLANS = {
-    "90 minutes": {
-        "minutes": 90,
-        "steps": [
-            ("00", None),
-            ("01", ["Load the data and ask what it is", "See ten of each"]),
-            (
-                "02",
-                [
-                    "Convolve a patch by hand",
-                    "Let Conv2D do it",
-                    "Count before you look",
-                    "Put the layers together",
-                ],
-            ),
-            (
-                "03",
-                [
-                    "Feed the network in batches",
-                    "Choose what to minimise, and how",
-                    "Train",
-                    "Read the learning curves",
-                ],
-            ),
-            ("04", ["Open the test set, once", "Put an interval around it"]),
-        ],
-        "cuts": [("02", "Count before you look"), ("03", "Choose what to minimise, and how")],
-    },
-    "half a day": {
-        "minutes": 210,
-        "steps": [
-            ("00", None),
-            (
-                "01",
-                [
-                    "Load the data and ask what it is",
-                    "See ten of each",
-                    "Look at the pixels",
-                    "Split, and know what each part is for",
-                    "Measure baselines",
-                    "See what one per cent looks like",
-                ],
-            ),
-            (None, 10),
-            (
-                "02",
-                [
-                    "Convolve a patch by hand",
-                    "Let Conv2D do it",
-                    "Count before you look",
-                    "ReLU: keep what is positive",
-                    "Pooling: keep the strongest of four",
-                    "Flatten and Dense: everything to everything",
-                    "Softmax: from sums to probabilities",
-                    "BatchNormalization: one layer, two behaviours",
-                    "Put the layers together",
-                ],
-            ),
-            (
-                "03",
-                [
-                    "Feed the network in batches",
-                    "Vary the images",
-                    "Choose what to minimise, and how",
-                    "Break it: an epoch with the default momentum",
-                    "Draw the learning rate",
-                    "Train",
-                    "Read the learning curves",
-                ],
-            ),
-            (None, 10),
-            (
-                "04",
-                [
-                    "Open the test set, once",
-                    "Put an interval around it",
-                    "Count who is taken for whom",
-                ],
-            ),
-            ("05", ["See every mistake", "Meet the disputed labels", "Let the network abstain"]),
-        ],
-        "cuts": [("05", "Let the network abstain"), ("02", "Softmax: from sums to probabilities")],
-    },
-    "a full day": {
-        "minutes": 390,
-        "steps": [
-            ("00", None),
-            ("01", None),
-            (None, 15),
-            ("02", None),
-            (None, 60),
-            ("03", None),
-            (None, 15),
-            ("04", None),
-            ("05", None),
-        ],
-        "cuts": [("05", "Ask what the network was reminded of"), ("03", "Stop and resume")],
-    },
-}
+TEMPLATES = lessons.ROOT / "tools" / "templates"
+PAGES = ("README.md", "models/README.md", "benchmarks/README.md", "notebooks/WORKSHOP.md")
 
 
-@functools.cache  # a table asks for the same lesson many times
-def measure_sections(number):
-    """Work out how long each section of a lesson takes.
+@functools.cache
+def render(name):
+    """Return what the blocks of a page's template say: `{block: text}`.
 
     Args:
-        number: of the lesson, such as "03".
-
-    Returns:
-        `{section: {"read": minutes, "exercises": minutes, "seconds": of the CPU}}`, in order.
+        name: of the page, one of PAGES.
     """
-    path = lessons.find_lesson(number).path
-    seconds = json.loads(MEASURED.read_text(encoding="utf-8"))["notebooks"][path.stem]["sections"]
-    sections, name = {}, OPENING
-    for cell in nbformat.read(path, as_version=4).cells:
-        for part in re.split(r"^(?=## )", cell.source, flags=re.MULTILINE):
-            heading = re.match(r"## (.+)", part) if cell.cell_type == "markdown" else None
-            name = heading[1].strip() if heading else name
-            found = sections.setdefault(
-                name, {"read": 0, "exercises": 0, "seconds": seconds.get(name, 0)}
-            )
-            _add_minutes(found, part, cell.cell_type)
-    return sections
+    environment = results.read_environment()
+    environment.loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment.globals["timetable"] = timetable
+    template = environment.get_template(f"{name}.jinja")
+    context = template.new_context()
+    "".join(template.root_render_func(context))  # which defines the macros that blocks share
+    return {block: "".join(make(context)).strip() for block, make in template.blocks.items()}
 
 
-def _add_minutes(section, text, cell_type):
-    """Add to a section what a part of a cell takes."""
-    exercise = re.search(r"^### Exercise .+\((\d+) minutes\)", text, re.MULTILINE)
-    if cell_type == "markdown" and exercise:
-        section["exercises"] += int(exercise[1])
-    elif cell_type == "markdown":
-        section["read"] += len(text.split()) / WORDS_A_MINUTE
-    elif "preflight.setup()" not in text and "checks.check_" not in text:
-        section["read"] += len(text.splitlines()) / LINES_A_MINUTE
+def find_places(text):
+    """Return the places that a text keeps: a list of matches with the groups `name` and `text`."""
+    pattern = r"<!-- (?P<name>\w+) -->\n*(?P<text>.*?)\n*<!-- end -->"
+    return [m for m in re.finditer(pattern, text, re.DOTALL) if m["name"] != "end"]
 
 
-def add_up(number, names=None):
-    """Add up sections of a lesson: `(read, exercises, CPU)` in whole minutes, none rounded down.
+def find_written(name, text):
+    """Return the places of a page's text that its template wrote and nobody changed since."""
+    blocks = render(name) if name in PAGES else {}
+    return [
+        (place, f"tools/templates/{name}.jinja, block {match['name']}")
+        for match in find_places(text)
+        if match["text"] == blocks.get(match["name"])
+        for place in range(*match.span("text"))
+    ]
 
-    Args:
-        number: of the lesson.
-        names: of the sections, the opening aside, which always counts; None is all.
+
+def find_block(text, place):
+    """Return the name of the block in which a place of a text lies, or None."""
+    return next((m["name"] for m in find_places(text) if m.start() <= place < m.end()), None)
+
+
+def fill(text, blocks, name):
+    """Put each block into its place in a page.
+
+    Raises:
+        ValueError: a block has no place, or a place no block.
     """
-    sections = measure_sections(number)
-    unknown = set(names or ()) - set(sections)
-    if unknown:
-        raise ValueError(f"Notebook {number} has no section {', '.join(sorted(unknown))}.")
-    chosen = [sections[name] for name in (sections if names is None else [OPENING, *names])]
-    read, exercises = (sum(section[key] for section in chosen) for key in ("read", "exercises"))
-    last = max(list(sections).index(name) for name in (names or sections))
-    # What is not read is run all the same: later cells need what it makes.
-    seconds = sum(section["seconds"] for section in list(sections.values())[: last + 1])
-    return math.ceil(read), exercises, math.ceil(seconds / 60)
+    places = find_places(text)
+    if wrong := {place["name"] for place in places} ^ set(blocks):
+        raise ValueError(f"{name} and its template differ in: {', '.join(sorted(wrong))}.")
+    for place in reversed(places):
+        start, end = place.span("text")
+        text = text[:start] + blocks[place["name"]] + text[end:]
+    return text
 
 
-def state_reading(number):
-    """Return the minutes that a lesson says its reading takes: to the nearest five."""
-    read = sum(section["read"] for section in measure_sections(number).values())
-    return max(5, 5 * round(read / 5))
-
-
-def render_plan(plan):
-    """Write a plan as a Markdown table with the clock and the sum."""
-    rows, clock = [], 0
-    for number, what in plan["steps"]:
-        start = f"{clock // 60}:{clock % 60:02}"
-        if number is None:
-            rows.append(f"| {start} | *break* | | | | | {what} |")
-            clock += what
-            continue
-        minutes = add_up(number, what)
-        sections = "all" if what is None else "; ".join(what)
-        cells = " | ".join(str(m) for m in minutes)
-        rows.append(f"| {start} | {number} | {sections} | {cells} | {sum(minutes)} |")
-        clock += sum(minutes)
-    left = plan["minutes"] - clock
-    rows.append(f"| {clock // 60}:{clock % 60:02} | *questions* | | | | | {left} |")
-    head = "| From | Notebook | Read together | Read | Exercises | CPU | Minutes |\n" + "|---" * 7
-    return "\n".join([head + "|", *rows, "", _render_cuts(plan)])
-
-
-def _render_cuts(plan):
-    """Say what to drop first, and what that saves."""
-    cuts = []
-    for number, name in plan["cuts"]:
-        section = measure_sections(number)[name]
-        cuts.append(f"{number} {name} ({math.ceil(section['read'] + section['exercises'])} min)")
-    return f"If you are late, run these without reading them, in this order: {'; '.join(cuts)}."
-
-
-def render_sections():
-    """Write all sections of all lessons as a Markdown table."""
-    rows = []
-    for number in (lesson.number for lesson in lessons.read_lessons()):
-        for name, section in measure_sections(number).items():
-            if name not in CLOSING:
-                read, seconds = max(1, round(section["read"])), round(section["seconds"])
-                exercises = section["exercises"] or ""
-                rows.append(f"| {number} | {name} | {read} | {exercises} | {seconds or '<1'} |")
-    head = "| | Section | Read (min) | Exercises (min) | CPU (s) |\n|---|---|---|---|---|"
-    return "\n".join([head, *rows])
-
-
-def fill(sheet):
-    """Put the tables between their markers, `<!-- name -->` and `<!-- end -->`."""
-    tables = {name: render_plan(plan) for name, plan in PLANS.items()}
-    tables["sections"] = render_sections()
-    for name, table in tables.items():
-        pattern = rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)"
-        sheet, count = re.subn(
-            pattern, lambda _, t=table: f"{t}\n", sheet, count=1, flags=re.DOTALL
-        )
-        if not count:
-            raise ValueError(f"{SHEET.name} has no place for the table: <!-- {name} -->.")
-    return sheet
+def main():
+    """Fill all pages; name those that changed."""
+    for name in PAGES:
+        path = lessons.ROOT / name
+        before = path.read_text(encoding="utf-8")
+        try:
+            after = fill(before, render(name), name)
+        except (ValueError, jinja2.TemplateError) as error:
+            raise SystemExit(f"{name} is left as it was: {error}") from None
+        if after != before:
+            write_text(path, after)
+            print(f"{name} was filled again.")
 
 
 if __name__ == "__main__":
-    text = fill(SHEET.read_text(encoding="utf-8"))
-    SHEET.write_text(text, encoding="utf-8", newline="\n")
+    main()
