@@ -67,13 +67,18 @@ def random_surface(random, images, knots):
 
 
 def thicken(images, random):
-    """Make strokes thicker: part of the way to the dilated image."""
-    return images + draw(random, images, 0.2, 1) * (dilate(images) - images)
+    """Make strokes thicker: part of the way to the image dilated once or twice."""
+    thick = dilate(images)
+    thick = tf.where(draw(random, images, 0, 1) < 0.3, dilate(thick), thick)
+    return images + draw(random, images, 0.2, 1) * (thick - images)
 
 
 def thin(images, random):
-    """Make strokes thinner: part of the way to the eroded image."""
-    return images + draw(random, images, 0, 0.8) * (erode(images) - images)
+    """Make strokes thinner: keep their ridges, where they are darker than around."""
+    sigma = draw(random, images, 0.8, 1.6)
+    ridge = tf.nn.relu(images - draw(random, images, 0.2, 1) * smooth(images, sigma, sigma))
+    darkest = tf.reduce_max(ridge, axis=(1, 2), keepdims=True)
+    return draw(random, images, 0.6, 1.5) * ridge / (darkest + 1e-3)
 
 
 def outline(images, random):
@@ -81,7 +86,7 @@ def outline(images, random):
     place = draw(random, images, 0, 1)
     outer = images + place * (dilate(images) - images)
     inner = erode(images) + place * (images - erode(images))
-    return draw(random, images, 0.7, 2) * (outer - inner)
+    return draw(random, images, 0.7, 3) * (outer - inner)
 
 
 def change_ink(images, random):
@@ -129,12 +134,12 @@ def cross_out(images, random):
 
 
 def flip_part(images, random):
-    """Turn the tone round on one side of a line, or inside or outside of a band."""
+    """Turn the tone round beyond a line, within a band, or in every second stripe."""
     angle, x, y = (draw(random, images, low, high) for low, high in ((0, math.pi), (4, 24), (4, 24)))
     across = (ROW - y) * tf.cos(angle) - (COLUMN - x) * tf.sin(angle)
-    inside = tf.abs(across) < draw(random, images, 2, 18)
-    flipped = inside == (draw(random, images, -1, 1) > 0)
-    return tf.where(flipped, 1 - images, images)
+    period = draw(random, images, 2.5, 7.5) ** 2  # pixels: from stripes to half planes
+    inside = tf.math.floormod(across / period, 1) < draw(random, images, 0.2, 0.8)
+    return tf.where(inside, 1 - images, images)
 
 
 def erase(images, random):
@@ -179,7 +184,7 @@ def sprinkle(images, random):
 # In the order in which a photograph comes about: the pen, the page, the light, the lens, the sensor.
 # With each function, the share of the spoiled images that it is applied to: about two to an image.
 FAMILIES = {
-    "stroke": {thicken: 0.06, thin: 0.08, outline: 0.08, change_ink: 0.1},
+    "stroke": {thicken: 0.07, thin: 0.09, outline: 0.09, change_ink: 0.1},
     "crossing": {cross_out: 0.22},
     "halves": {flip_part: 0.14},
     "gaps": {erase: 0.1},
