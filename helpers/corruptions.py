@@ -121,7 +121,9 @@ def scatter(images, random):
 
 def cross_out(images, random):
     """Draw a stroke across: straight or wavy, whole or dashed, light or dark."""
-    angle, x, y = (draw(random, images, low, high) for low, high in ((0, math.pi), (2, 26), (2, 26)))
+    angle, x, y = (
+        draw(random, images, low, high) for low, high in ((0, math.pi), (2, 26), (2, 26))
+    )
     along = (COLUMN - x) * tf.cos(angle) + (ROW - y) * tf.sin(angle)
     across = (ROW - y) * tf.cos(angle) - (COLUMN - x) * tf.sin(angle)
     period, phase = draw(random, images, 3, 14), draw(random, images, 0, 2 * math.pi)
@@ -135,7 +137,9 @@ def cross_out(images, random):
 
 def flip_part(images, random):
     """Turn the tone round beyond a line, within a band, or in every second stripe."""
-    angle, x, y = (draw(random, images, low, high) for low, high in ((0, math.pi), (4, 24), (4, 24)))
+    angle, x, y = (
+        draw(random, images, low, high) for low, high in ((0, math.pi), (4, 24), (4, 24))
+    )
     across = (ROW - y) * tf.cos(angle) - (COLUMN - x) * tf.sin(angle)
     period = draw(random, images, 2.5, 7.5) ** 2  # pixels: from stripes to half planes
     inside = tf.math.floormod(across / period, 1) < draw(random, images, 0.2, 0.8)
@@ -181,8 +185,8 @@ def sprinkle(images, random):
     return tf.where(chance < share, 0.0, tf.where(chance > 1 - share, 1.0, images))
 
 
-# In the order in which a photograph comes about: the pen, the page, the light, the lens, the sensor.
-# With each function, the share of the spoiled images that it is applied to: about two to an image.
+# In the order in which a photograph comes about: pen, page, light, lens, sensor.
+# With each function, the share of the images that it is applied to: about two to an image.
 FAMILIES = {
     "stroke": {thicken: 0.07, thin: 0.09, outline: 0.09, change_ink: 0.1},
     "crossing": {cross_out: 0.22},
@@ -215,7 +219,8 @@ def spoil(images, random, families=tuple(FAMILIES), share=1.0):
     spoiled, clean = images[:n, ..., 0], images[n:]
     for family in families:
         for function, part in FAMILIES[family].items():
-            chosen = tf.argsort(random.uniform([n]))[: tf.cast(part * tf.cast(n, tf.float32), tf.int32)]
+            amount = tf.cast(part * tf.cast(n, tf.float32), tf.int32)
+            chosen = tf.argsort(random.uniform([n]))[:amount]
             changed = function(tf.gather(spoiled, chosen), random)
             spoiled = tf.tensor_scatter_nd_update(spoiled, chosen[:, tf.newaxis], changed)
     return tf.concat([tf.clip_by_value(spoiled, 0, 1)[..., tf.newaxis], clean], axis=0)

@@ -1,18 +1,23 @@
-"""Spoiled validation digits, to choose between recipes by: `python -m tools.trials NETWORK NAME`.
+"""Spoiled validation digits, to choose between recipes by: `python -m tools.trials FILE NAME`.
 
-They are made with SciPy and scikit-image, by other code and other kinds than `helpers.corruptions`,
-so that a recipe is not judged by what it was trained on. Results go to models/robust_tries.json.
+They are made with SciPy and scikit-image, by other code and mostly other kinds than those of
+`helpers.corruptions`, so that a recipe is not judged by what it was trained on. Results go to
+models/robust_tries.json.
 """
 
 import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 from skimage import draw, feature, filters, morphology, transform, util
 
-from helpers import corruptions
+from helpers import data, model, model_files, preflight
+from helpers.files import write_text
+from tools import records
 
+RECORD = model_files.MODELS / "robust_tries.json"
 N = 1_000  # validation digits of each kind
 SEED = 7
 
@@ -93,44 +98,54 @@ def photograph(image, random):
     return ndimage.gaussian_filter(page, random.uniform(0, 0.5)) + random.normal(0, 0.02, (28, 28))
 
 
+def coarsen(image, random):
+    """Leave 12 × 12 pixels."""
+    coarse = transform.resize(image, (12, 12), anti_aliasing=True)
+    return transform.resize(coarse, (28, 28), order=0)
+
+
+def stripe(image, random):
+    """Turn the tone round in every second stripe of four rows."""
+    return np.where((np.arange(28) // 4 % 2)[:, np.newaxis] > 0, 1 - image, image)
+
+
+def either(random, low, high, size=None):
+    """Draw numbers whose size lies between two limits, with either sign."""
+    return random.choice([-1, 1], size) * random.uniform(low, high, size)
+
+
+# x is an image, r a NumPy generator.
 KINDS = {
-    "as it is": lambda image, random: image,
-    "shifted": lambda image, random: warp(image, shift=random.choice([-1, 1], 2) * random.uniform(2, 5, 2)),
-    "turned": lambda image, random: warp(image, rotation=random.choice([-1, 1]) * random.uniform(15, 30)),
-    "small": lambda image, random: warp(image, random.uniform(0.5, 0.75)),
-    "large": lambda image, random: warp(image, random.uniform(1.15, 1.35)),
-    "slanted": lambda image, random: warp(image, shear=random.choice([-1, 1]) * random.uniform(0.3, 0.6)),
-    "swirled": lambda image, random: transform.swirl(image, strength=random.uniform(-1.5, 1.5), radius=25),
+    "as it is": lambda x, r: x,
+    "shifted": lambda x, r: warp(x, shift=either(r, 2, 5, 2)),
+    "turned": lambda x, r: warp(x, rotation=either(r, 15, 30)),
+    "small": lambda x, r: warp(x, r.uniform(0.5, 0.75)),
+    "large": lambda x, r: warp(x, r.uniform(1.15, 1.35)),
+    "slanted": lambda x, r: warp(x, shear=either(r, 0.3, 0.6)),
+    "swirled": lambda x, r: transform.swirl(x, strength=r.uniform(-1.5, 1.5), radius=25),
     "line": draw_line,
     "scribble": scribble,
-    "edges": lambda image, random: feature.canny(image, random.uniform(0.3, 1.2)).astype(float),
-    "gradient": lambda image, random: filters.sobel(image),
-    "bold": lambda image, random: morphology.dilation(image, morphology.disk(random.integers(1, 3))),
-    "thin": lambda image, random: morphology.skeletonize(image > 0.4).astype(float),
+    "edges": lambda x, r: feature.canny(x, r.uniform(0.3, 1.2)).astype(float),
+    "gradient": lambda x, r: filters.sobel(x),
+    "bold": lambda x, r: morphology.dilation(x, morphology.disk(r.integers(1, 3))),
+    "thin": lambda x, r: morphology.skeletonize(x > 0.4).astype(float),
     "fog": fog,
-    "spots": lambda image, random: np.where(cloud(random, 2) > 0.75, random.random(), image),
-    "grain": lambda image, random: image + random.normal(0, 0.25, image.shape),
-    "few photons": lambda image, random: random.poisson(image * 6) / 6,
-    "salt and pepper": lambda image, random: util.random_noise(image, "s&p", rng=random, amount=0.2),
-    "defocus": lambda image, random: ndimage.convolve(image, morphology.disk(2) / 13.0),
+    "spots": lambda x, r: np.where(cloud(r, 2) > 0.75, r.random(), x),
+    "grain": lambda x, r: x + r.normal(0, 0.25, x.shape),
+    "few photons": lambda x, r: r.poisson(x * 6) / 6,
+    "salt and pepper": lambda x, r: util.random_noise(x, "s&p", rng=r, amount=0.2),
+    "defocus": lambda x, r: ndimage.convolve(x, morphology.disk(2) / 13.0),
     "moved camera": swipe,
-    "coarse pixels": lambda image, random: transform.resize(
-        transform.resize(image, (12, 12), anti_aliasing=True), (28, 28), order=0
-    ),
-    "bright": lambda image, random: image + random.uniform(0.3, 0.7),
-    "faint": lambda image, random: image * random.uniform(0.15, 0.4),
-    "inverted": lambda image, random: 1 - image,
-    "striped": lambda image, random: np.where((np.arange(28) // 4 % 2)[:, None] > 0, 1 - image, image),
+    "coarse pixels": coarsen,
+    "bright": lambda x, r: x + r.uniform(0.3, 0.7),
+    "faint": lambda x, r: x * r.uniform(0.15, 0.4),
+    "inverted": lambda x, r: 1 - x,
+    "striped": stripe,
     "photograph": photograph,
-    **{
-        f"grey {level}": lambda image, random, level=level: np.maximum(image, level)
-        for level in (0.1, 0.3, 0.5, 0.7)
-    },
-    **{
-        f"blended grey {level}": lambda image, random, level=level: image * (1 - level) + level
-        for level in (0.1, 0.3, 0.5, 0.7)
-    },
-}  # fmt: skip
+}
+for level in (0.1, 0.3, 0.5, 0.7):
+    KINDS[f"grey {level}"] = lambda x, r, level=level: np.maximum(x, level)
+    KINDS[f"blended grey {level}"] = lambda x, r, level=level: x * (1 - level) + level
 
 
 def make_spoiled(images, kind):
@@ -146,3 +161,52 @@ def make_spoiled(images, kind):
     random = np.random.default_rng(SEED)
     spoiled = np.stack([KINDS[kind](image / 255, random) for image in images])
     return (np.clip(spoiled, 0, 1) * 255).round().astype(np.uint8)
+
+
+def measure(network, images, labels, kinds=tuple(KINDS)):
+    """Read the first `N` images, spoiled by each kind.
+
+    Args:
+        network: what `build_model` returned, trained.
+        images: uint8 `(n, 28, 28)`, of validation.
+        labels: uint8 `(n,)`.
+        kinds: keys of `KINDS`.
+
+    Returns:
+        A dict of the share that is read of each kind.
+    """
+    shares = {}
+    for kind in kinds:
+        batch = make_spoiled(images[:N], kind)[..., np.newaxis].astype("float32") / 255
+        predictions = network.predict(batch, batch_size=250, verbose=0).argmax(axis=1)
+        shares[kind] = round(float(np.mean(predictions == labels[:N])), 4)
+    return shares
+
+
+def main():
+    """Measure a network that was trained on the 55,000, and add it to the record of tries."""
+    parser = argparse.ArgumentParser(prog="python -m tools.trials", description=main.__doc__)
+    parser.add_argument("network", type=Path, help="a .keras file")
+    parser.add_argument("name", help="of the try, in the record")
+    parser.add_argument("recipe", nargs="?", default="{}", help="what it was made of, as JSON")
+    options = parser.parse_args()
+    preflight.load_tensorflow()
+    _, (images, labels) = data.split_validation(*data.load_mnist()[0])
+    network = model_files.load_model(options.network)
+    wrong = model.predict(network, images).argmax(axis=1) != labels
+    shares = measure(network, images, labels)
+    spoiled = [share for kind, share in shares.items() if kind != "as it is" and "grey" not in kind]
+    tries = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
+    tries[options.name] = {
+        "recipe": json.loads(options.recipe),
+        "clean": {"n": len(labels), "errors": int(wrong.sum())},
+        "spoiled": {"n": N, "mean": round(float(np.mean(spoiled)), 4), "worst": min(spoiled)},
+        "kinds": shares,
+    }
+    write_text(RECORD, json.dumps(tries, indent=1) + "\n")
+    records.record_digests(RECORD)
+    print(options.name, {key: tries[options.name][key] for key in ("clean", "spoiled")})
+
+
+if __name__ == "__main__":
+    main()
