@@ -12,7 +12,7 @@ from helpers.files import write_text
 from tools import records, train, trials
 
 RECORD = model_files.MODELS / "left_out.json"
-IMAGES = 15_000
+IMAGES = 8_000
 # A family, and the kinds of `trials` that come closest to it.
 MEASURED_ON = {
     "noise": ("grain", "salt and pepper"),
