@@ -16,17 +16,22 @@ def random_transform(images, random, limits=LIMITS):
         images: float32 `(n, 28, 28, 1)`.
         random: a `tf.random.Generator`.
         limits: the largest rotation (degrees), zoom and shear (fractions) and shift (pixels); with
-            `elastic` (pixels), the image is bent as well (see `random_field`).
+            `elastic` (pixels), the image is bent as well (see `random_field`); with `uneven`,
+            each image keeps to a part of them, a quarter to all and mostly little.
 
     Returns:
         float32 `(n, 28, 28, 1)`; from outside an image comes 0, or with `elastic` its border.
     """
     n = tf.shape(images)[0]
+    part = 0.25 + 0.75 * tf.square(random.uniform([n])) if limits.get("uneven") else tf.ones([n])
     angle, shear = (
-        random.uniform([n], -limit, limit)
+        part * random.uniform([n], -limit, limit)
         for limit in (np.deg2rad(limits["rotation"]), limits["shear"])
     )
-    zoom, shift = (random.uniform([n, 2], -limits[k], limits[k]) for k in ("zoom", "shift"))
+    zoom, shift = (
+        part[:, tf.newaxis] * random.uniform([n, 2], -limits[k], limits[k])
+        for k in ("zoom", "shift")
+    )
     coefficients = affine_coefficients(angle, 1 + zoom, shear, shift)
     if "elastic" in limits:
         return bend(images, random_field(n, random, limits["elastic"]), *coefficients)

@@ -12,6 +12,7 @@ from helpers import model  # noqa: F401, registers the layer that our files hold
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 SHIPPED = MODELS / "mnist_cnn.keras"
+ROBUST = MODELS / "robust.keras"
 DIGESTS = "SHA256SUMS"  # beside the files, in the format of the command `sha256sum`
 
 
@@ -31,6 +32,19 @@ def load_shipped_model():
     """
     check_digest(SHIPPED)
     return load_model(SHIPPED)
+
+
+def load_robust_model():
+    """Load the network that was trained on spoiled images; notebook 07 tells how.
+
+    Returns:
+        The `keras.Sequential` of `models/robust.keras`, the same layers as the shipped network.
+
+    Raises:
+        FileNotFoundError, ModelError: as `load_shipped_model`.
+    """
+    check_digest(ROBUST)
+    return load_model(ROBUST)
 
 
 def load_model(path):

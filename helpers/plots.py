@@ -42,13 +42,13 @@ def use_style():
     )
 
 
-def show_digits(images, titles=None, columns=10, size=0.75, heading=None):
+def show_digits(images, titles=None, columns=10, size=0.75, heading=None, black=None):
     """Show digits in a grid in the notebook; the arguments are those of `draw_digits`."""
-    draw_digits(images, titles, columns, size, heading)
+    draw_digits(images, titles, columns, size, heading, black)
     plt.show()
 
 
-def draw_digits(images, titles=None, columns=10, size=0.75, heading=None):
+def draw_digits(images, titles=None, columns=10, size=0.75, heading=None, black=None):
     """Draw digits in a grid, dark ink on white.
 
     Args:
@@ -57,6 +57,7 @@ def draw_digits(images, titles=None, columns=10, size=0.75, heading=None):
         columns: digits in a row.
         size: width of a digit in inches; less where so many columns would not fit on a page.
         heading: the finding, above the whole figure.
+        black: the value that is drawn black; by default 255 for uint8, else each image's largest.
 
     Returns:
         The matplotlib figure.
@@ -70,7 +71,7 @@ def draw_digits(images, titles=None, columns=10, size=0.75, heading=None):
     for ax in axs.flat:
         ax.axis("off")
     for i, image in enumerate(images):
-        axs.flat[i].imshow(image, vmin=0, vmax=255 if image.dtype == np.uint8 else None)
+        axs.flat[i].imshow(image, vmin=0, vmax=255 if image.dtype == np.uint8 else black)
         if titles is not None:
             axs.flat[i].set_title(titles[i], fontsize=9, pad=2)
     if heading:

@@ -11,7 +11,13 @@ PEAK_LEARNING_RATE = 4e-3
 
 
 def make_dataset(
-    images, labels, training=False, batch_size=BATCH_SIZE, seed=0, limits=augmentation.LIMITS
+    images,
+    labels,
+    training=False,
+    batch_size=BATCH_SIZE,
+    seed=0,
+    limits=augmentation.LIMITS,
+    spoil=None,
 ):
     """Make the pipeline that feeds `fit`: uint8 in memory, scaled a batch at a time.
 
@@ -23,6 +29,8 @@ def make_dataset(
         seed: of the shuffling and the transforms.
         limits: of the transforms (see `augmentation.random_transform`); None shows the images as
             they are.
+        spoil: what else is done to the images of a training batch, called with them and a
+            `tf.random.Generator`; `corruptions.spoil`, for example.
 
     Returns:
         A `tf.data.Dataset` of float32 `(batch, 28, 28, 1)` in [0, 1] and uint8 `(batch,)`.
@@ -42,6 +50,8 @@ def make_dataset(
         batch_images = tf.cast(tf.gather(images, batch), tf.float32) / 255
         if training and limits:
             batch_images = augmentation.random_transform(batch_images, random, limits)
+        if training and spoil:
+            batch_images = spoil(batch_images, random)
         return batch_images, tf.gather(labels, batch)
 
     # There is nothing to tune here, and the end of an epoch may wait for the tuner, which sleeps
@@ -69,16 +79,19 @@ def one_cycle(steps, peak=PEAK_LEARNING_RATE):
     )
 
 
-def compile_model(network, steps, weight_decay=0.01):
+def compile_model(network, steps, weight_decay=0.01, label_smoothing=0.0):
     """Compile a model as notebook 03 does: cross-entropy, and AdamW on the one-cycle schedule.
 
     Args:
         network: a Keras classifier that returns probabilities.
         steps: batches in the whole run.
         weight_decay: how strongly all parameters are pulled towards 0.
+        label_smoothing: the share of the target that all ten digits get alike (Szegedy and others,
+            "Rethinking the Inception architecture", 2016); above 0, labels must be one-hot.
     """
+    smoothed = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
     network.compile(
         optimizer=keras.optimizers.AdamW(one_cycle(steps), weight_decay=weight_decay),
-        loss="sparse_categorical_crossentropy",
+        loss=smoothed if label_smoothing else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

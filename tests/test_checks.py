@@ -30,6 +30,11 @@ def plan(measured_on="validation", runs=5, epochs="the same"):
     return {"measured on": measured_on, "runs": runs, "epochs": epochs}
 
 
+def cures(till="prepare", archive="renew", strangers="train"):
+    """Return the choice of exercise 07.3."""
+    return {"till": till, "archive": archive, "strangers": strangers}
+
+
 def varied():
     """Return a pipeline whose images differ from pass to pass, in the same order."""
     pixels = tf.random.Generator.from_seed(0)
@@ -254,9 +259,62 @@ ANSWERS = {
         [0.98, 98, np.float64(0.98), tf.constant(0.98)],
         {1: "36 errors", 0.99: "next 100", 0.95: "300 more", 0.02: "person", 0.5: "Choose one"},
     ),
+    "07_1": (
+        [0.08, 0.0825, np.float32(0.08), tf.constant(0.082)],
+        {0.05: "most digits", 0.1: "more than half", 0.3: "an 8", 0.5: "share of digits"},
+    ),
+    "07_2": (
+        [
+            lambda stored, kernel, c: stored + c * kernel.sum(axis=(0, 1, 2)),
+            lambda stored, kernel, c: stored + c * kernel.reshape(9, 32).sum(axis=0),
+            lambda stored, kernel, c: tf.constant(stored) + c * tf.reduce_sum(kernel, (0, 1, 2)),
+        ],
+        {
+            (lambda stored, kernel, c: stored - c * kernel.sum(axis=(0, 1, 2))): "sign",
+            (lambda stored, kernel, c: c * kernel.sum(axis=(0, 1, 2))): "the changes",
+            (lambda stored, kernel, c: stored + c * kernel.mean(axis=(0, 1, 2))): "mean of the",
+            (lambda stored, kernel, c: stored + c): "leaves the filters out",
+            (lambda stored, kernel, c: stored + c * kernel.sum()): "all filters",
+            (lambda stored, kernel, c: stored + kernel.sum(axis=(0, 1, 2))): "has c gone",
+            (lambda stored, kernel, c: stored): "Not these",
+            (lambda stored, kernel, c: np.add(stored, c, out=stored)): "changes what",
+            (lambda stored, kernel, c: c): "shape",
+        },
+    ),
+    "07_3": (
+        [
+            cures(),
+            cures(till="PREPARE "),
+        ],
+        {
+            ("cures", "train", "renew", "prepare"): "nothing may be trained",
+            ("cures", "renew", "prepare", "train"): "one digit at a time",
+            ("cures", "prepare", "prepare", "train"): "mottled is not even",
+            ("cures", "prepare", "train", "train"): "without labels",
+            ("cures", "prepare", "renew", "renew"): "another way",
+            ("cures", "wash", "renew", "train"): "Use the words",
+        },
+    ),
+    "07_4": (
+        [lambda images: images[:, ::-1], lambda images: 1 - images, lambda images: images**2],
+        {
+            (lambda images: images): "Nothing has changed",
+            (lambda images: images + 1): "above 1",
+            (lambda images: images[:2]): "shape",
+            (lambda images: np.zeros_like(images)): "digits are gone",
+            (lambda images: images * np.nan): "not numbers",
+            (lambda images: np.subtract(1, images, out=images)): "changes the images",
+        },
+    ),
 }
+MADE = ("plan", "cures")
 RIGHT = [(name, answer) for name, (right, _) in ANSWERS.items() for answer in right]
-WRONG = [(name, *pair) for name, (_, wrong) in ANSWERS.items() for pair in wrong.items()]
+WRONG = [
+    # A dict is no key of a dict, so its function and arguments stand for it.
+    (name, globals()[a[0]](*a[1:]) if isinstance(a, tuple) and a[0] in MADE else a, word)
+    for name, (_, wrong) in ANSWERS.items()
+    for a, word in wrong.items()
+]
 
 
 class Hostile:
@@ -312,7 +370,6 @@ def test_right_answer_in_any_type(capsys, name, answer):
 
 @pytest.mark.parametrize(("name", "answer", "word"), WRONG)
 def test_wrong_answer_names_the_misconception(capsys, name, answer, word):
-    answer = plan(*answer[1:]) if isinstance(answer, tuple) and "plan" in answer else answer
     said = verdict(capsys, name, answer)
     assert said.startswith("Not yet. ") and word in said
 
@@ -320,7 +377,6 @@ def test_wrong_answer_names_the_misconception(capsys, name, answer, word):
 @pytest.mark.parametrize("name", ANSWERS)
 def test_each_misconception_has_its_own_message(capsys, name):
     wrong = [answer for other, answer, _ in WRONG if other == name]
-    wrong = [plan(*a[1:]) if isinstance(a, tuple) and "plan" in a else a for a in wrong]
     said = [verdict(capsys, name, answer) for answer in wrong]
     assert len(set(said)) == len(said) >= 2
 

@@ -1,5 +1,6 @@
 """What every notebook, page and helper keeps to, found by reading the files."""
 
+import itertools
 import re
 import subprocess
 import sys

@@ -67,6 +67,20 @@ def test_last_epochs_show_the_images_as_they_are(digits, tiny, monkeypatch):
     assert shown == [(0, 3, False), (3, 5, True)]
 
 
+def test_robust_spoils_a_share_of_each_batch_that_changes_by_epoch(digits):
+    recipe = train.Recipe(
+        2, 2, label_smoothing=0.05, families=("inversion", "tone"), spoiled=(1.0, 0.0)
+    )
+    spoiled = []
+    for dataset, end in train.make_stages(recipe, *digits, seed=0):
+        images, labels = next(iter(dataset))
+        assert labels.shape == (len(images), 10)
+        known = {image.tobytes() for image in (digits[0][..., np.newaxis] / np.float32(255))}
+        spoiled.append((end, sum(image.tobytes() not in known for image in images.numpy())))
+    assert [end for end, _ in spoiled] == [1, 2]
+    assert spoiled[0][1] > 10 and spoiled[1][1] == 0
+
+
 @pytest.fixture
 def small_data(digits, tiny, monkeypatch):
     """Take forty digits for MNIST, two of them with disputed labels."""

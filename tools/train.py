@@ -5,6 +5,7 @@ are recorded already are left alone.
 """
 
 import argparse
+import functools
 import shutil
 from dataclasses import asdict, dataclass, field
 
@@ -12,12 +13,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from helpers import augmentation, checkpoints, data, model, model_files, preflight, training
+from helpers import (
+    augmentation,
+    checkpoints,
+    corruptions,
+    data,
+    model,
+    model_files,
+    preflight,
+    training,
+)
 from helpers.checkpoints import Checkpoint, resume, run_folder
 from helpers.files import write_beside
 from tools import records, scores
 
-SHIPPED_RECIPE = "best"  # its seed 0 is the model that the notebooks load
+SHIPPED_RECIPE = "best"
 PLAIN = "plain.keras"  # a run's network, when it is trained
 # The image as it is and moved by a pixel to each side: (rows, columns).
 SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
@@ -31,6 +41,9 @@ class Recipe:
     plain_epochs: int = 0  # the last ones, in which the images are shown as they are
     weight_decay: float = 0.01
     limits: dict = field(default_factory=lambda: augmentation.LIMITS)  # of the transforms
+    label_smoothing: float = 0.0
+    families: tuple = ()  # of `corruptions`, to spoil images by
+    spoiled: tuple = (0.0, 0.0)  # the share of a batch, in the first epoch and in the last
 
 
 RECIPES = {
@@ -43,6 +56,14 @@ RECIPES = {
         plain_epochs=1,
         weight_decay=0.05,
         limits={"rotation": 10.0, "zoom": 0.1, "shear": 0.125, "shift": 2.5, "elastic": 1.0},
+    ),
+    "robust": Recipe(
+        epochs=16,
+        plain_epochs=1,
+        limits={"rotation": 25.0, "zoom": 0.4, "shear": 0.3, "shift": 5.0, "uneven": True},
+        label_smoothing=0.05,
+        families=tuple(corruptions.FAMILIES),
+        spoiled=(0.75, 0.3),
     ),
 }
 
@@ -62,28 +83,41 @@ def train(recipe, images, labels, seed, folder=None, callbacks=()):
         `(network, rows)`: the trained network, and a dict for each epoch; none without a folder.
     """
     keras.utils.set_random_seed(seed)
-    varied, plain = (
-        training.make_dataset(images, labels, training=True, seed=seed, limits=limits)
-        for limits in (recipe.limits, None)
-    )
     network, past = resume(folder) if folder else (None, [])
     if network is None:
         network = model.build_model(dtype=model.training_dtype())
-        training.compile_model(network, recipe.epochs * len(varied), recipe.weight_decay)
+        steps = recipe.epochs * -(-len(images) // training.BATCH_SIZE)
+        training.compile_model(network, steps, recipe.weight_decay, recipe.label_smoothing)
     callbacks = [*([Checkpoint(folder)] if folder else []), *callbacks]
     options = {"callbacks": callbacks, "verbose": 2 if folder else 0, "shuffle": False}
-    done, change = len(past), recipe.epochs - recipe.plain_epochs
-    for dataset, end in ((varied, change), (plain, recipe.epochs)):
+    done = len(past)
+    for dataset, end in make_stages(recipe, images, labels, seed):
         if done < end:
             network.fit(dataset, initial_epoch=done, epochs=end, **options)
             done = end
     return network, resume(folder, network)[1] if folder else []
 
 
+def make_stages(recipe, images, labels, seed):
+    """Yield the parts of a run in which images are varied alike: `(dataset, last epoch)`."""
+    change = recipe.epochs - recipe.plain_epochs
+    if not recipe.label_smoothing:
+        for limits, end in ((recipe.limits, change), (None, recipe.epochs)):
+            yield training.make_dataset(images, labels, True, seed=seed, limits=limits), end
+        return
+    for epoch, share in enumerate(np.linspace(*recipe.spoiled, recipe.epochs).tolist()):
+        spoil = functools.partial(corruptions.spoil, families=recipe.families, share=share)
+        limits = recipe.limits if epoch < change else None
+        dataset = training.make_dataset(
+            images, labels, True, seed=1_000 * seed + epoch, limits=limits, spoil=spoil
+        )
+        yield dataset.map(lambda batch, digits: (batch, tf.one_hot(digits, 10))), epoch + 1
+
+
 def main(arguments=None):
     """Train and record the seeds that the command line asks for and that are not recorded yet."""
     parser = argparse.ArgumentParser(
-        prog="python -m helpers.training",
+        prog="python -m tools.train",
         description="Train the network by a recipe with several seeds, and record them in models/.",
     )
     parser.add_argument("recipe", nargs="?", choices=RECIPES, default=SHIPPED_RECIPE)
@@ -102,11 +136,17 @@ def main(arguments=None):
         records.summarise(options.recipe, test_labels)
 
 
+def find_shipped(name, seed):
+    """Return the file that the notebooks load, if a recipe's seed is the one that makes it."""
+    files = {SHIPPED_RECIPE: model_files.SHIPPED, "robust": model_files.ROBUST}
+    return files.get(name) if seed == 0 else None
+
+
 def is_missing(name, seed):
     """Tell whether to train a seed of a recipe: not recorded, or its model is not as recorded."""
-    if (name, seed) == (SHIPPED_RECIPE, 0):
+    if shipped := find_shipped(name, seed):
         try:
-            model_files.check_digest(model_files.SHIPPED)
+            model_files.check_digest(shipped)
         except (FileNotFoundError, model_files.ModelError):
             return True
     return f"seed_{seed}" not in records.read_record(name)["runs"]
@@ -170,10 +210,11 @@ def record_seed(name, seed, run, images, labels):
     folder = run_folder(f"{name}_seed_{seed}")
     network = model_files.load_model(folder / PLAIN)
     plain, shifted = predict_shifted(network, images)
-    if (name, seed) == (SHIPPED_RECIPE, 0):
-        records.draw_mistakes(model_files.SHIPPED.with_suffix(".png"), images, labels, plain)
-        write_beside(model_files.SHIPPED, network.save)
-        records.record_digests(model_files.SHIPPED, model_files.SHIPPED.with_suffix(".png"))
+    if shipped := find_shipped(name, seed):
+        picture = shipped.with_suffix(".png")
+        records.draw_mistakes(picture, images, labels, plain)
+        write_beside(shipped, network.save)
+        records.record_digests(shipped, picture)
     command = f"python -m tools.train {name}"
     record = {"command": command, "recipe": asdict(RECIPES[name]), **records.read_record(name)}
     kept = records.read_probabilities(name)
