@@ -22,12 +22,11 @@ def activations(network, images, names):
         ValueError: the images are something else (see `model.check_images`), or the network has
             no layer of such a name.
     """
-    outputs = [network.get_layer(name).output for name in names]
-    taps = keras.Model(network.inputs, outputs)
+    taps = keras.Model(network.inputs, {name: network.get_layer(name).output for name in names})
     batches = [
         taps.predict_on_batch(model.scale(images[i : i + 250])) for i in range(0, len(images), 250)
     ]
-    return {name: np.concatenate([batch[k] for batch in batches]) for k, name in enumerate(names)}
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in names}
 
 
 def fold(network):
@@ -54,3 +53,19 @@ def fold(network):
             kernel, bias = folded[last]
             folded[last] = (kernel * factor, (bias - mean) * factor + beta)
     return folded
+
+
+def tile(maps, columns):
+    """Lay a layer's maps side by side, a blank line apart, for one picture.
+
+    Args:
+        maps: `(rows, columns, n)`.
+        columns: maps in a row of the picture.
+
+    Returns:
+        float32, two axes; the lines between maps are NaN, which `imshow` leaves blank.
+    """
+    rows, width, n = maps.shape
+    padded = np.pad(maps, ((0, 1), (0, 1), (0, 0)), constant_values=np.nan)
+    grid = padded.transpose(2, 0, 1).reshape(-1, columns, rows + 1, width + 1)
+    return grid.transpose(0, 2, 1, 3).reshape(-1, columns * (width + 1))[:-1, :-1]
