@@ -39,7 +39,7 @@ class Pad(anywidget.AnyWidget):
     _prepared = traitlets.Bytes().tag(sync=True, from_json=lambda value, widget: bytes(value))
 
     def __init__(self, network, images, labels):
-        self._esm, self._css = _read_script(), (FILES / "pad.css").read_text(encoding="utf-8")
+        self._esm, self._css = read_script(), (FILES / "pad.css").read_text(encoding="utf-8")
         self._network = network
         super().__init__(
             _weights=pack(network),
@@ -101,8 +101,9 @@ def draw_still(network, image):
         [["digit", name] for name in LAYERS][:2] + [["bars", name] for name in LAYERS][2:],
         figsize=(7.2, 3.6),
         width_ratios=[1, 3],
+        layout="constrained",
     )
-    axs["digit"].imshow(image, vmin=0, vmax=255)
+    axs["digit"].imshow(image, cmap="gray_r", vmin=0, vmax=255)
     for name, columns in LAYERS.items():
         axs[name].imshow(inside.tile(passed[name][0], columns), cmap="cividis")
         axs[name].set_title(name, fontsize=9, pad=2)
@@ -118,26 +119,27 @@ def draw_still(network, image):
     return file.getvalue()
 
 
-def render_page(network, images, labels):
+def write_page(path, network, images, labels):
     """Write the pad as one page that needs no server, no notebook and no network connection.
 
     Args:
+        path: of the file, about 1.7 MB with the weights; its folder is made if it is not there.
         network, images, labels: as for `Pad`.
-
-    Returns:
-        HTML, about 1.7 MB with the weights.
     """
-    page = Template((FILES / "page.html").read_text(encoding="utf-8"))
-    return page.substitute(
+    page = Template((FILES / "page.html").read_text(encoding="utf-8")).substitute(
         style=(FILES / "pad.css").read_text(encoding="utf-8"),
-        script=_read_script(),
+        script=read_script(),
         weights=base64.b64encode(pack(network)).decode("ascii"),
         digits=base64.b64encode(images.tobytes()).decode("ascii"),
         labels=json.dumps([int(label) for label in labels]),
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    beside.write_text(page, encoding="utf-8")
+    beside.replace(path)
 
 
-def _read_script():
+def read_script():
     """Join the modules into one: a page that is opened from a stick may not import another."""
     texts = [(FILES / name).read_text(encoding="utf-8") for name in MODULES]
     return re.sub(r"^import .+\n", "", "\n".join(texts), flags=re.MULTILINE)

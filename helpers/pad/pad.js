@@ -4,15 +4,20 @@ import { prepare } from "./prepare.js";
 
 const SHEET = 280; // of the drawing, in its own units
 const PEN = 22; // a stroke's width in them: two to three pixels once the digit is 20 pixels high
-// Each layer that is shown, and how much of the image one of its numbers sees (lesson 02).
+// Each layer that is shown: how many pixels of the image one of its numbers sees, and by how many
+// its neighbour's square is moved on (lesson 02).
 const LAYERS = {
-  activation_1: "3 × 3 pixels",
-  activation_2: "5 × 5 pixels",
-  max_pooling2d_1: "6 × 6 pixels",
-  activation_3: "10 × 10 pixels",
-  activation_4: "14 × 14 pixels",
-  max_pooling2d_2: "16 × 16 pixels",
-  activation_5: "the whole image",
+  activation_1: [3, 1],
+  activation_2: [5, 1],
+  max_pooling2d_1: [6, 2],
+  activation_3: [10, 2],
+  activation_4: [14, 2],
+  max_pooling2d_2: [16, 4],
+  activation_5: [28, 0],
+};
+const CHANNELS = {
+  activation_1: 32, activation_2: 32, max_pooling2d_1: 32,
+  activation_3: 64, activation_4: 64, max_pooling2d_2: 64, activation_5: 512,
 };
 // matplotlib's cividis at nine places: from nothing (blue) to the layer's strongest (yellow).
 const COLOURS = [
@@ -36,7 +41,7 @@ export function build(element, { weights, digits, changed = () => {} }) {
   const parts = layOut(element, digits);
   const inked = makeCanvas(SHEET, SHEET).getContext("2d", { willReadFrequently: true });
   let items = []; // of the drawing: strokes, each a list of points, and loaded digits
-  let frame = 0;
+  let frame = 0, chosen = ["activation_1", 0], passed;
 
   function show() {
     frame = 0;
@@ -46,9 +51,10 @@ export function build(element, { weights, digits, changed = () => {} }) {
     const last = items.at(-1);
     const image = last?.image ?? prepare(ink, SHEET);
     const start = performance.now();
-    const passed = read(network, Float32Array.from(image, (value) => value / 255));
+    passed = read(network, Float32Array.from(image, (value) => value / 255));
     const time = performance.now() - start;
     showPassed(parts, image, passed, time);
+    showChosen(parts, passed, ...chosen);
     return [ink, image];
   }
   const showSoon = () => (frame ||= requestAnimationFrame(show));
@@ -71,6 +77,10 @@ export function build(element, { weights, digits, changed = () => {} }) {
   parts.loaders.forEach(({ button, choices }) => {
     let next = 0;
     button.onclick = () => change([...items, choices[next++ % choices.length]]);
+  });
+  chooseMaps(parts, (name, map) => {
+    chosen = [name, map];
+    showChosen(parts, passed, name, map);
   });
   const observer = new ResizeObserver(() => arrange(parts, element.clientWidth) && show());
   observer.observe(element);
@@ -107,6 +117,9 @@ function layOut(element, digits) {
   parts.clear = make("button", { type: "button" }, "Clear");
   parts.loaders = makeLoaders(digits);
   parts.prepared = makeCanvas(28, 28, { role: "img", "aria-label": "The prepared image" });
+  parts.field = make("span", { class: "pad-mark" });
+  parts.large = makeCanvas(1, 1, { role: "img" });
+  parts.about = make("p", { class: "pad-quiet", "aria-live": "polite" });
   parts.says = make("p", { class: "pad-says" });
   parts.time = make("p", { class: "pad-quiet" });
   parts.status = make("p", { class: "pad-heard", role: "status" });
@@ -114,15 +127,19 @@ function layOut(element, digits) {
     make("div", { class: "pad-paper" }, parts.surface, parts.hint),
     make("div", { class: "pad-row" }, parts.undo, parts.clear),
     make("div", { class: "pad-row", role: "group", "aria-label": "Load a test digit" },
+      make("span", { class: "pad-quiet" }, "Load"),
       ...parts.loaders.map(({ button }) => button)),
     parts.says,
     make("div", { class: "pad-answer" },
       make("figure", {},
-        make("div", { class: "pad-paper" }, parts.prepared),
+        make("div", { class: "pad-paper" }, parts.prepared, parts.field),
         make("figcaption", {}, "What the network gets: 28 × 28")),
       makeBars(parts)),
-    parts.time, parts.status);
-  const rows = Object.entries(LAYERS).map(([name, seen]) => makeRow(parts, name, seen));
+    make("div", { class: "pad-answer" },
+      make("figure", {}, parts.large),
+      make("div", {}, parts.about, parts.time)),
+    parts.status);
+  const rows = Object.keys(LAYERS).map((name) => makeRow(parts, name));
   element.replaceChildren(
     make("div", { class: "pad-grid" }, draw, make("div", { class: "pad-layers" }, ...rows)));
   return parts;
@@ -146,11 +163,14 @@ function makeBars(parts) {
   return make("ul", { class: "pad-bars", "aria-label": "Probability of each digit" }, ...rows);
 }
 
-function makeRow(parts, name, seen) {
+function makeRow(parts, name) {
   const caption = make("span", { class: "pad-quiet" });
-  const canvas = makeCanvas(1, 1, { role: "img" });
-  parts.maps[name] = { canvas, caption, seen };
-  return make("figure", {}, make("figcaption", {}, make("b", {}, name), " ", caption), canvas);
+  const canvas = makeCanvas(1, 1, { role: "img", tabindex: "0" });
+  const mark = make("span", { class: "pad-mark" });
+  parts.maps[name] = { canvas, caption, mark };
+  return make("figure", {},
+    make("figcaption", {}, make("b", {}, name), " ", caption),
+    make("div", { class: "pad-maps" }, canvas, mark));
 }
 
 // Choose how many maps stand in a row; tell whether that is new.
@@ -234,15 +254,18 @@ function showPassed(parts, image, passed, time) {
     row.classList.toggle("pad-best", !empty && digit === best);
   });
   for (const [name, row] of Object.entries(parts.maps)) {
-    drawMaps(row.canvas, passed[name], empty, parts.wide);
+    drawMaps(row.canvas, passed[name], countColumns(name, parts.wide), empty);
     describe(row, name, passed[name], empty);
   }
 }
 
+function countColumns(name, wide) {
+  return CHANNELS[name] === 512 ? (wide ? 64 : 32) : CHANNELS[name] / (wide ? 2 : 4);
+}
+
 // Draw a layer's maps side by side, a pixel apart; a unit without a place is a square.
-function drawMaps(canvas, { side, channels, values }, empty, wide) {
+function drawMaps(canvas, { side, channels, values }, columns, empty) {
   const gap = side > 1 ? 1 : 0, step = side + gap;
-  const columns = side > 1 ? channels / (wide ? 2 : 4) : wide ? 64 : 32;
   canvas.width = columns * step - gap;
   canvas.height = (channels / columns) * step - gap;
   const context = canvas.getContext("2d");
@@ -258,17 +281,71 @@ function drawMaps(canvas, { side, channels, values }, empty, wide) {
   context.putImageData(picture, 0, 0);
 }
 
-function describe({ canvas, caption, seen }, name, { side, channels, values }, empty) {
+function describe({ canvas, caption }, name, { side, channels, values }, empty) {
   const size = side > 1 ? `${channels} maps of ${side} × ${side}` : `${channels} units`;
   const idle = values.reduce((count, value) => count + (value === 0), 0) / values.length;
   const zero = empty ? "" : ` · ${Math.round(100 * idle)} % zero`;
+  const seen = side > 1 ? `${LAYERS[name][0]} × ${LAYERS[name][0]} pixels` : "the whole image";
   caption.textContent = `${size} · each sees ${seen}${zero}`;
-  canvas.setAttribute("aria-label", `${name}: ${caption.textContent}`);
+  canvas.setAttribute("aria-label", `${name}: ${caption.textContent}. Arrow keys choose one.`);
 }
 
 function percent(share) {
   const value = 100 * share;
   return `${value > 99.94 || value < 0.05 ? Math.round(value) : value.toFixed(1)} %`;
+}
+
+// One map -----------------------------------------------------------------------------------------
+
+// Let a pointer or the arrow keys choose one map of a layer.
+function chooseMaps(parts, choose) {
+  for (const [name, { canvas }] of Object.entries(parts.maps)) {
+    const channels = CHANNELS[name], columns = () => countColumns(name, parts.wide);
+    let map = 0;
+    const go = (next) => next >= 0 && next < channels && choose(name, (map = next));
+    canvas.onpointermove = canvas.onpointerdown = ({ clientX, clientY }) => {
+      const { left, top, width, height } = canvas.getBoundingClientRect();
+      const column = Math.floor(((clientX - left) / width) * columns());
+      const row = Math.floor(((clientY - top) / height) * (channels / columns()));
+      go(row * columns() + column);
+    };
+    canvas.onfocus = () => go(map);
+    canvas.onkeydown = (event) => {
+      const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns(), ArrowDown: columns() };
+      if (!(event.key in steps)) return;
+      event.preventDefault();
+      event.stopPropagation(); // a notebook would go on to the next cell
+      go(map + steps[event.key]);
+    };
+  }
+}
+
+// Show one map large, and on the prepared image the square that its strongest place sees.
+function showChosen(parts, passed, name, map) {
+  const { side, channels, values } = passed[name], [size, step] = LAYERS[name];
+  const own = values.filter((_, i) => i % channels === map);
+  const largest = Math.max(...own), place = own.indexOf(largest);
+  const [row, column] = [Math.floor(place / side), place % side];
+  drawMaps(parts.large, { side, channels: 1, values: own }, 1, largest === 0);
+  const active = largest > 0 && passed.image.values.some(Boolean);
+  const [kind, where] = side > 1 ? ["map", `, in row ${row}, column ${column}: the square above`] : ["unit", ""];
+  parts.about.textContent = `${name}, ${kind} ${map}: ` +
+    (active ? `at most ${largest.toFixed(2)}${where}` : "all zero");
+  parts.large.setAttribute("aria-label", parts.about.textContent);
+  place28(parts.field, active ? [row * step, column * step, size, size] : null);
+  for (const [other, { mark }] of Object.entries(parts.maps)) {
+    const columns = countColumns(name, parts.wide), rows = channels / columns;
+    const spot = [Math.floor(map / columns) / rows, (map % columns) / columns, 1 / rows, 1 / columns];
+    place28(mark, other === name ? spot.map((part) => 28 * part) : null);
+  }
+}
+
+// Put a mark at [top, left, height, width] of something that is 28 high and wide.
+function place28(mark, spot) {
+  mark.hidden = !spot;
+  ["top", "left", "height", "width"].forEach((side, i) => {
+    if (spot) mark.style[side] = `${(100 * spot[i]) / 28}%`;
+  });
 }
 
 // Elements --------------------------------------------------------------------------------------
