@@ -72,7 +72,7 @@ def modules(browser):
 def page_file(network, test_digits, tmp_path_factory):
     path = tmp_path_factory.mktemp("pad") / "pad.html"
     images, labels = test_digits
-    drawing.write_page(path, network, images[:40], labels[:40])
+    drawing.write_page(path, network, images[:100], labels[:100])
     return path
 
 

@@ -29,6 +29,7 @@ const PALETTE = Uint32Array.from({ length: 256 }, (_, i) => {
   const [red, green, blue] = COLOURS[low].map((c, k) => c + (at - low) * (COLOURS[low + 1][k] - c));
   return 0xff000000 | (blue << 16) | (green << 8) | red;
 });
+const BLANK = { image: new Uint8Array(784) };
 const WORDS = "Draw a digit here with mouse, pen or finger. The buttons below load one instead.";
 
 // Build a pad in an element.
@@ -73,7 +74,7 @@ export function build(element, { weights, digits, changed = () => {} }) {
     end: settle,
   });
   parts.undo.onclick = () => change(items.slice(0, -1));
-  parts.clear.onclick = () => change([]);
+  parts.clear.onclick = () => change([...items, BLANK]); // so that Undo brings it back
   parts.loaders.forEach(({ button, choices }) => {
     let next = 0;
     button.onclick = () => change([...items, choices[next++ % choices.length]]);
@@ -146,7 +147,7 @@ function layOut(element, digits) {
 }
 
 function makeLoaders(digits) {
-  const kinds = [...new Set(digits.map(({ label }) => label))];
+  const kinds = [...new Set(digits.map(({ label }) => label))].sort();
   return kinds.map((label) => ({
     button: make("button", { type: "button", "aria-label": `Load a test digit: ${label}` }, label),
     choices: digits.filter((digit) => digit.label === label),
