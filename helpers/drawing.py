@@ -13,6 +13,7 @@ import numpy as np
 import traitlets
 
 from helpers import inside
+from helpers.files import write_text
 
 FILES = Path(__file__).with_name("pad")
 MODULES = ("network.js", "prepare.js", "pad.js")  # each needs those before it
@@ -134,9 +135,7 @@ def write_page(path, network, images, labels):
         labels=json.dumps([int(label) for label in labels]),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    beside.write_text(page, encoding="utf-8")
-    beside.replace(path)
+    write_text(path, page)
 
 
 def read_script():

@@ -65,7 +65,7 @@ def tile(maps, columns):
     Returns:
         float32, two axes; the lines between maps are NaN, which `imshow` leaves blank.
     """
-    rows, width, n = maps.shape
+    rows, width, _ = maps.shape
     padded = np.pad(maps, ((0, 1), (0, 1), (0, 0)), constant_values=np.nan)
     grid = padded.transpose(2, 0, 1).reshape(-1, columns, rows + 1, width + 1)
     return grid.transpose(0, 2, 1, 3).reshape(-1, columns * (width + 1))[:-1, :-1]

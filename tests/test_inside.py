@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from helpers import inside, model
+from helpers import inside, model, model_files
 
 
 @pytest.fixture(scope="module")
 def network():
-    return model.load_shipped_model()
+    return model_files.load_shipped_model()
 
 
 def test_activations_are_what_the_layers_pass_on(network, digits):

@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 CELL_SECONDS = 900
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class NotebookError(Exception):
@@ -43,6 +44,8 @@ def execute(path):
         raise KeyboardInterrupt from None
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs = join_streams(cell.outputs)
+        for output in cell.outputs:  # a widget lives no longer than its kernel; its picture stays
+            output.get("data", {}).pop(WIDGET, None)
     return notebook, time.perf_counter() - start, round(max(samples) / 1e6)
 
 

@@ -28,7 +28,9 @@ th, td {{ padding: 0.2rem 1.5rem 0.2rem 0; text-align: left }}</style></head>
 <body><main><h1>mnist-CNN</h1><table>
 <tr><th></th><th>Notebook</th><th>Seconds</th><th>Peak memory (MB)</th></tr>
 {rows}
-</table></main></body></html>
+</table>
+<p><a href="pad.html">The drawing pad</a>: the network reads while you draw.</p>
+</main></body></html>
 """
 
 
