@@ -49,8 +49,7 @@ export function build(element, { weights, digits, changed = () => {} }) {
     paint(parts.surface.getContext("2d"), items);
     paint(inked, items);
     const ink = inked.getImageData(0, 0, SHEET, SHEET).data.filter((_, i) => i % 4 === 3);
-    const last = items.at(-1);
-    const image = last?.image ?? prepare(ink, SHEET);
+    const image = items.at(-1)?.image ?? prepare(ink, SHEET); // a loaded digit is prepared already
     const start = performance.now();
     passed = read(network, Float32Array.from(image, (value) => value / 255));
     const time = performance.now() - start;
@@ -80,8 +79,10 @@ export function build(element, { weights, digits, changed = () => {} }) {
     button.onclick = () => change([...items, choices[next++ % choices.length]]);
   });
   chooseMaps(parts, (name, map) => {
+    if (chosen[0] === name && chosen[1] === map) return;
     chosen = [name, map];
     showChosen(parts, passed, name, map);
+    parts.status.textContent = parts.about.textContent;
   });
   const observer = new ResizeObserver(() => arrange(parts, element.clientWidth) && show());
   observer.observe(element);
@@ -111,6 +112,7 @@ export default { render };
 
 function layOut(element, digits) {
   element.classList.add("pad");
+  element.dataset.lmSuppressShortcuts = "true"; // keys are the pad's here, not JupyterLab's
   const parts = { maps: {}, bars: [] };
   parts.surface = makeCanvas(2 * SHEET, 2 * SHEET, { role: "img", "aria-label": WORDS });
   parts.hint = make("span", { class: "pad-hint", "aria-hidden": "true" }, "Draw a digit");
@@ -120,11 +122,19 @@ function layOut(element, digits) {
   parts.prepared = makeCanvas(28, 28, { role: "img", "aria-label": "The prepared image" });
   parts.field = make("span", { class: "pad-mark" });
   parts.large = makeCanvas(1, 1, { role: "img" });
-  parts.about = make("p", { class: "pad-quiet", "aria-live": "polite" });
+  parts.about = make("p", { class: "pad-quiet" });
   parts.says = make("p", { class: "pad-says" });
   parts.time = make("p", { class: "pad-quiet" });
   parts.status = make("p", { class: "pad-heard", role: "status" });
-  const draw = make("div", { class: "pad-draw" },
+  const rows = Object.keys(LAYERS).map((name) => makeRow(parts, name));
+  element.replaceChildren(
+    make("div", { class: "pad-grid" }, placeParts(parts),
+      make("div", { class: "pad-layers" }, ...rows)));
+  return parts;
+}
+
+function placeParts(parts) {
+  return make("div", { class: "pad-draw" },
     make("div", { class: "pad-paper" }, parts.surface, parts.hint),
     make("div", { class: "pad-row" }, parts.undo, parts.clear),
     make("div", { class: "pad-row", role: "group", "aria-label": "Load a test digit" },
@@ -140,10 +150,6 @@ function layOut(element, digits) {
       make("figure", {}, parts.large),
       make("div", {}, parts.about, parts.time)),
     parts.status);
-  const rows = Object.keys(LAYERS).map((name) => makeRow(parts, name));
-  element.replaceChildren(
-    make("div", { class: "pad-grid" }, draw, make("div", { class: "pad-layers" }, ...rows)));
-  return parts;
 }
 
 function makeLoaders(digits) {
@@ -315,7 +321,6 @@ function chooseMaps(parts, choose) {
       const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns(), ArrowDown: columns() };
       if (!(event.key in steps)) return;
       event.preventDefault();
-      event.stopPropagation(); // a notebook would go on to the next cell
       go(map + steps[event.key]);
     };
   }
