@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 
+import lab
 import numpy as np
 import pytest
 from servers import Server, make_idx
@@ -69,3 +70,21 @@ def serve(small, monkeypatch):
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start Chromium."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        lab.needs("Playwright", "python -m pip install -r tests/requirements.txt")
+    with sync_playwright() as playwright:
+        path = lab.find_chromium(playwright)
+        if path is None:
+            lab.needs(
+                "Chromium", "install Chromium or Chrome, or: python -m playwright install chromium"
+            )
+        chromium = playwright.chromium.launch(executable_path=path, args=lab.CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import nbformat
 import psutil
+import pytest
 
 from tools import offline_pack
 
@@ -47,6 +48,11 @@ WATCH_TRAINING = """panel => {
     new MutationObserver(look).observe(
         panel.node, {subtree: true, childList: true, attributes: true, attributeFilter: ['src']});
 }"""
+
+
+def needs(thing, advice):
+    """Skip the test, or let it fail in CI, where nothing may be missing."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no {thing}: {advice}")
 
 
 def find_chromium(playwright):

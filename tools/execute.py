@@ -17,6 +17,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from helpers import preflight
 
 CELL_SECONDS = 900
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class NotebookError(Exception):
@@ -53,6 +54,8 @@ def execute(path):
         shutil.rmtree(said.parent, ignore_errors=True)
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs = join_streams(cell.outputs)
+        for output in cell.outputs:  # a widget lives no longer than its kernel; its picture stays
+            output.get("data", {}).pop(WIDGET, None)
     check_pictures(notebook, path)
     return notebook, time.perf_counter() - start, round(max(samples) / 1e6)
 

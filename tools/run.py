@@ -12,7 +12,7 @@ from pathlib import Path
 
 from helpers import data
 from helpers.files import write_text
-from tools import clean, lessons, pages
+from tools import clean, lessons, pad, pages
 from tools.execute import NotebookError, execute
 
 PAGES = lessons.ROOT / "build" / "html"
@@ -34,6 +34,8 @@ def main(arguments=None):
             save_all(paths)
         else:
             write_pages(paths, options.out.resolve())
+            if not options.notebooks:
+                print(f"Draw on {pad.write_pad(options.out.resolve())}")
     except NotebookError as error:
         print(error, file=sys.stderr)
         return 1
