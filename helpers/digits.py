@@ -14,7 +14,7 @@ SHORTEST = 200  # and the longest side of a small one, which is enlarged
 SURVEY = 160  # longest side of the small copy on which paper and light are estimated
 FINE = 8  # a digit is cut out at eight times MNIST's resolution
 STROKES = (2.4, 3.4)  # what a stroke's width is brought between; MNIST's middle half, in pixels
-WINDOWS = (7, 11, 17, 27, 41, 61)
+WINDOWS = (27, 41, 61)
 FAINTEST = 0.05  # the contrast to its paper, of 1, below which nothing is taken for ink
 
 
@@ -124,9 +124,15 @@ def find_ink(page):
 
 def find_paper(small):
     """The paper's tone behind the ink: a closing, as narrow as the strokes allow."""
+    margin = min(max(WINDOWS) // 2, min(small.shape) - 1)
     soft = ndimage.gaussian_filter(small, 0.7)
-    candidates = [ndimage.grey_closing(soft, side) for side in WINDOWS if side < 0.45 * min(small.shape)]
-    depths = [np.quantile(paper - soft, 1 - max(0.002, 30 / soft.size)) for paper in candidates]
+    # Beyond the edge the light goes on falling as it did; a mirror would turn it round.
+    wide = np.minimum(
+        np.pad(soft, margin, "reflect", reflect_type="odd"), np.pad(soft, margin, "edge")
+    )
+    inner = (slice(margin, -margin),) * 2
+    candidates = [ndimage.grey_closing(wide, side)[inner] for side in WINDOWS]
+    depths = [np.quantile(paper - soft, 0.99) for paper in candidates]
     enough = next(i for i, depth in enumerate(depths) if depth >= 0.8 * max(depths))
     best = candidates[min(enough + 1, len(candidates) - 1)]
     return ndimage.gaussian_filter(best, 1)
@@ -147,7 +153,8 @@ def to_grey(page):
 
 def is_dark_ink(small):
     """Is the ink darker?  by area and border"""
-    residual = small - ndimage.median_filter(small, max(5, min(small.shape) // 3))
+    few = _resize(small, [max(8, round(40 * s / max(small.shape))) for s in small.shape])
+    residual = few - ndimage.median_filter(few, max(5, min(few.shape) // 2))
     spread = residual.std() + 1e-6
     skew = float((residual**3).mean()) / spread**3
     if abs(skew) > 2.0:
@@ -180,16 +187,37 @@ def threshold(ink):
 
 def remove_lines(mask, ink):
     """Rub out ruled and squared paper: lines that run from edge to edge, where nothing crosses."""
-    lines = [line for turned in (False, True) for line in find_lines(mask, ink, turned)]
+    found = [line for turned in (False, True) for line in find_lines(mask, ink, turned)]
+    rest = mask & ~draw_band(found, mask.shape)
+    lines = [line for line in found if is_ruled(line, found, rest, ink)]
     if not lines:
         return mask
-    band = np.zeros(mask.shape, bool)
+    band = draw_band(lines, mask.shape)
     width = int(max(line.width for line in lines))
-    for line in lines:
-        line.draw(band)
     around = ndimage.binary_dilation(band, iterations=width // 2 + 1) & ~band
     crossed = ndimage.binary_dilation(mask & around, iterations=width + 1)
     return mask & ~(band & ~crossed)
+
+
+def draw_band(lines, shape):
+    band = np.zeros(shape, bool)
+    for line in lines:
+        line.draw(band)
+    return band
+
+
+def is_ruled(line, lines, rest, ink):
+    """Tell a ruled line from a digit's own stroke, which runs from edge to edge in a tight crop."""
+    middle = len(line.places) // 2
+    gaps = [abs(o.places[middle] - line.places[middle]) for o in lines if o.turned == line.turned]
+    parallel = max(gaps) > 3 * line.width + 4
+    if parallel or not rest.any():
+        return parallel or not line.turned or line.width < 0.02 * len(line.places)
+    tone = float(np.quantile(ink[rest], 0.7))
+    pen = 4 * ndimage.distance_transform_edt(rest)[rest].mean()
+    across = np.flatnonzero(rest.any(axis=0 if line.turned else 1))
+    tight = np.ptp(across) > 0.6 * rest.shape[1 if line.turned else 0]
+    return line.contrast < 0.7 * tone or line.width < 0.5 * pen or not tight
 
 
 class Line(NamedTuple):
@@ -224,13 +252,13 @@ def find_lines(mask, ink, turned):
     for angle, distance in zip(*peaks[1:], strict=True):
         places = (k * distance - along * np.cos(angle)) / np.sin(angle)
         lines.append(_follow(mask, ink, places, turned))
-    level = float(np.quantile(ink[mask], 0.8)) if mask.any() else 0
-    return [line for line in lines if line.reach > 0.8 and _is_ruled(line, lines, mask, level)]
+    return [line for line in lines if line.reach > 0.8]
 
 
 def _follow(mask, ink, places, turned):
     along = np.arange(mask.shape[1])
-    offsets = np.arange(-10, 11)
+    reach = max(10, int(0.05 * min(mask.shape)))
+    offsets = np.arange(-reach, reach + 1)
     across = np.round(places + offsets[:, None]).astype(int)
     inside = (across >= 0) & (across < mask.shape[0])
     across = across.clip(0, mask.shape[0] - 1)
@@ -238,30 +266,39 @@ def _follow(mask, ink, places, turned):
     share = hit.mean(axis=1)
     near = share > 0.5 * share.max()
     middle = float((offsets * share)[near].sum() / max(share[near].sum(), 1e-6))
-    reach = float(ndimage.binary_dilation(hit[near].any(axis=0), iterations=3).mean())
+    thin = share.max() > 0.6 and near.sum() < 0.6 * reach + 2 and not near[[0, -1]].any()
+    covered = float(ndimage.binary_dilation(hit[near].any(axis=0), iterations=3).mean())
     tone = ink[across, along][near]
-    return Line(turned, places + middle, float(near.sum()), float(np.median(tone)), reach)
-
-
-def _is_ruled(line, lines, mask, level):
-    """A digit's own stroke may run from edge to edge, too, in a tight crop"""
-    band = np.zeros(mask.shape, bool)
-    line._replace(turned=False).draw(band)
-    rest = mask & ~band
-    share = np.median(rest.sum(axis=0))
-    if line.contrast < 0.7 * level or line.width < 0.02 * mask.shape[1]:
-        return True
-    return False
+    return Line(turned, places + middle, float(near.sum()), float(np.median(tone)), covered * thin)
 
 
 # ---------------------------------------------------------------- parts
 def main_parts(parts, ink):
+    """labels of the parts of the one digit"""
     regions = measure.regionprops(parts, intensity_image=ink)
     if not regions:
         return []
     mass = np.array([g.area * g.intensity_mean for g in regions])
-    best = regions[int(mass.argmax())]
-    return [g.label for g, m in zip(regions, mass) if m > 0.02 * mass.max()]
+    edge = np.array([touches_edge(g.bbox, parts.shape) for g in regions])
+    main = regions[int((mass * np.where(edge, 0.4, 1)).argmax())]
+    height = max(main.bbox[2] - main.bbox[0], main.bbox[3] - main.bbox[1])
+    keep = []
+    for region, m, at_edge in zip(regions, mass, edge, strict=True):
+        tone = region.intensity_mean / main.intensity_mean
+        near = box_gap(region.bbox, main.bbox) < (0.1 if at_edge else 0.3) * height
+        heavy = m > 0.015 * main.area * main.intensity_mean
+        if region is main or (near and heavy and tone > (0.7 if at_edge else 0.4)):
+            keep.append(region.label)
+    return keep
+
+
+def touches_edge(box, shape):
+    return min(box[0], box[1], shape[0] - box[2], shape[1] - box[3]) <= 1
+
+
+def box_gap(a, b):
+    """pixels between two boxes, 0 where they overlap"""
+    return max(a[0] - b[2], b[0] - a[2], a[1] - b[3], b[1] - a[3], 0)
 
 
 # ---------------------------------------------------------------- prepare
