@@ -1,5 +1,6 @@
 """From a person's page to MNIST's form: find the digits on a picture, and prepare each of them."""
 
+import itertools
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ SURVEY = 160  # longest side of the small copy on which paper and light are esti
 FINE = 8  # a digit is cut out at eight times MNIST's resolution
 STROKES = (2.4, 3.4)  # what a stroke's width is brought between; MNIST's middle half, in pixels
 WINDOWS = (27, 41, 61)
+MINIMUM = 0.1
 FAINTEST = 0.05  # the contrast to its paper, of 1, below which nothing is taken for ink
 
 
@@ -38,15 +40,38 @@ def find_digits(picture):
     return images, np.array([digit.box for digit in found], int).reshape(-1, 4)
 
 
-def read_one(picture):
+def list_digits(picture):
     page, scale = to_working_size(open_picture(picture))
     ink = find_ink(page)
-    mask = remove_lines(threshold(ink), ink)
-    parts = measure.label(mask, connectivity=2)
-    keep = main_parts(parts, ink)
-    if not keep:
-        raise PictureError("There is no digit on this picture that stands out from its paper.")
-    return prepare(np.where(np.isin(parts, keep), ink, 0), np.isin(parts, keep))
+    labels, parts = find_parts(ink)
+    found = []
+    for group in in_reading_order(join_parts(parts)):
+        mask = np.isin(labels, [part.label for part in group])
+        found.append(describe(mask, ink, scale))
+    return found
+
+
+def read_one(picture):
+    page, _ = to_working_size(open_picture(picture))
+    ink = find_ink(page)
+    labels, parts = find_parts(ink)
+    if not parts:
+        raise PictureError("No digit on this picture stands out from its paper.")
+    mask = np.isin(labels, [part.label for part in parts_of_one(parts, ink.shape)])
+    return prepare(mask)
+
+
+def describe(mask, ink, scale):
+    rows, columns = (np.flatnonzero(mask.any(axis=a)) for a in (1, 0))
+    box = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
+    wide = (box[3] - box[1]) > 1.3 * (box[2] - box[0])
+    return Digit(
+        prepare(mask),
+        tuple(round(side / scale) for side in box),
+        float(ink[mask].mean()),
+        bool(wide),
+        touches_edge(box, mask.shape),
+    )
 
 
 # ---------------------------------------------------------------- opening
@@ -127,13 +152,13 @@ def find_paper(small):
     margin = min(max(WINDOWS) // 2, min(small.shape) - 1)
     soft = ndimage.gaussian_filter(small, 0.7)
     # Beyond the edge the light goes on falling as it did; a mirror would turn it round.
-    wide = np.minimum(
-        np.pad(soft, margin, "reflect", reflect_type="odd"), np.pad(soft, margin, "edge")
-    )
+    falling = np.pad(soft, margin, "reflect", reflect_type="odd")
+    wide = np.minimum(falling, np.pad(soft, margin, "edge"))
+    wide = np.maximum(wide, 0.75 * np.median(soft))
     inner = (slice(margin, -margin),) * 2
     candidates = [ndimage.grey_closing(wide, side)[inner] for side in WINDOWS]
     depths = [np.quantile(paper - soft, 0.99) for paper in candidates]
-    enough = next(i for i, depth in enumerate(depths) if depth >= 0.8 * max(depths))
+    enough = next(i for i, depth in enumerate(depths) if depth >= 0.9 * max(depths))
     best = candidates[min(enough + 1, len(candidates) - 1)]
     return ndimage.gaussian_filter(best, 1)
 
@@ -152,31 +177,26 @@ def to_grey(page):
 
 
 def is_dark_ink(small):
-    """Is the ink darker?  by area and border"""
-    few = _resize(small, [max(8, round(40 * s / max(small.shape))) for s in small.shape])
-    residual = few - ndimage.median_filter(few, max(5, min(few.shape) // 2))
-    spread = residual.std() + 1e-6
-    skew = float((residual**3).mean()) / spread**3
-    if abs(skew) > 2.0:
-        return skew < 0
-    dark = small < filters.threshold_otsu(small) if np.ptp(small) > 0 else small < 0
-    border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
-    return border.mean() + 0.5 * dark.mean() < 0.75
+    """Is the ink darker?  The right answer leaves the smoother paper; else by border and area."""
+    dark, light = (roughness(find_paper(grey)) for grey in (small, 1 - small))
+    return dark < 1.3 * light
+
+
+def roughness(paper):
+    return float(np.abs(np.diff(paper, axis=0)).mean() + np.abs(np.diff(paper, axis=1)).mean())
 
 
 # ---------------------------------------------------------------- mask
 def noise_of(ink):
-    """standard deviation of the paper's own grain after smoothing"""
-    d = ndimage.gaussian_filter(ink, 1.0)
-    d = d[::2, ::2]
-    d = d - ndimage.uniform_filter(d, 5)
-    return 1.4826 * float(np.median(np.abs(d)))
+    """Return the standard deviation of the paper's grain, smoothed as the ink is."""
+    soft = ndimage.gaussian_filter(ink, 1)[::2, ::2]
+    return 1.48 * float(np.median(np.abs(soft - ndimage.uniform_filter(soft, 15))))
 
 
 def threshold(ink):
     soft = ndimage.gaussian_filter(ink, 0.7)
     level = float(np.quantile(soft, 1 - max(0.0008, 60 / soft.size)))
-    floor = max(FAINTEST, 7 * noise_of(ink), 0.22 * level)
+    floor = max(FAINTEST, 5 * noise_of(ink), 0.22 * level)
     small = _survey(soft)
     k = soft.shape[0] / small.shape[0]
     local = ndimage.maximum_filter(soft, max(9, int(max(soft.shape) / 12)))
@@ -209,15 +229,17 @@ def draw_band(lines, shape):
 def is_ruled(line, lines, rest, ink):
     """Tell a ruled line from a digit's own stroke, which runs from edge to edge in a tight crop."""
     middle = len(line.places) // 2
-    gaps = [abs(o.places[middle] - line.places[middle]) for o in lines if o.turned == line.turned]
-    parallel = max(gaps) > 3 * line.width + 4
+    alike = [o for o in lines if o.turned == line.turned and o.contrast < 1.6 * line.contrast]
+    alike = [o for o in alike if line.contrast < 1.6 * o.contrast]
+    gaps = [abs(o.places[middle] - line.places[middle]) for o in alike]
+    parallel = max(gaps, default=0) > 3 * line.width + 4
     if parallel or not rest.any():
         return parallel or not line.turned or line.width < 0.02 * len(line.places)
     tone = float(np.quantile(ink[rest], 0.7))
     pen = 4 * ndimage.distance_transform_edt(rest)[rest].mean()
     across = np.flatnonzero(rest.any(axis=0 if line.turned else 1))
     tight = np.ptp(across) > 0.6 * rest.shape[1 if line.turned else 0]
-    return line.contrast < 0.7 * tone or line.width < 0.5 * pen or not tight
+    return line.contrast < 0.7 * tone or line.width < 0.65 * pen or not tight
 
 
 class Line(NamedTuple):
@@ -257,7 +279,7 @@ def find_lines(mask, ink, turned):
 
 def _follow(mask, ink, places, turned):
     along = np.arange(mask.shape[1])
-    reach = max(10, int(0.05 * min(mask.shape)))
+    reach = max(16, int(0.06 * min(mask.shape)))
     offsets = np.arange(-reach, reach + 1)
     across = np.round(places + offsets[:, None]).astype(int)
     inside = (across >= 0) & (across < mask.shape[0])
@@ -268,28 +290,123 @@ def _follow(mask, ink, places, turned):
     middle = float((offsets * share)[near].sum() / max(share[near].sum(), 1e-6))
     thin = share.max() > 0.6 and near.sum() < 0.6 * reach + 2 and not near[[0, -1]].any()
     covered = float(ndimage.binary_dilation(hit[near].any(axis=0), iterations=3).mean())
-    tone = ink[across, along][near]
-    return Line(turned, places + middle, float(near.sum()), float(np.median(tone)), covered * thin)
+    tone = ink[across, along][near[:, None] & hit]
+    return Line(turned, places + middle, float(near.sum()), float(np.median(tone)) if tone.size else 0.0, covered * thin)
 
 
 # ---------------------------------------------------------------- parts
-def main_parts(parts, ink):
-    """labels of the parts of the one digit"""
-    regions = measure.regionprops(parts, intensity_image=ink)
-    if not regions:
-        return []
-    mass = np.array([g.area * g.intensity_mean for g in regions])
-    edge = np.array([touches_edge(g.bbox, parts.shape) for g in regions])
-    main = regions[int((mass * np.where(edge, 0.4, 1)).argmax())]
-    height = max(main.bbox[2] - main.bbox[0], main.bbox[3] - main.bbox[1])
-    keep = []
-    for region, m, at_edge in zip(regions, mass, edge, strict=True):
-        tone = region.intensity_mean / main.intensity_mean
-        near = box_gap(region.bbox, main.bbox) < (0.1 if at_edge else 0.3) * height
-        heavy = m > 0.015 * main.area * main.intensity_mean
-        if region is main or (near and heavy and tone > (0.7 if at_edge else 0.4)):
-            keep.append(region.label)
-    return keep
+class Part(NamedTuple):
+    """A connected piece of ink."""
+
+    label: int
+    box: tuple  # top, left, bottom, right
+    mass: float  # the sum of its contrast
+    contrast: float  # its mean
+
+    @property
+    def longest(self):
+        return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
+
+
+def find_parts(ink):
+    """Label the pieces of ink, without specks and without what is not sharp"""
+    mask = remove_lines(threshold(ink), ink)
+    labels = measure.label(mask, connectivity=2)
+    regions = measure.regionprops(labels, intensity_image=ink)
+    parts = [Part(r.label, r.bbox, r.area * r.intensity_mean, r.intensity_mean) for r in regions]
+    heaviest = max((part.mass for part in parts), default=0)
+    parts = [part for part in parts if part.mass > 0.01 * heaviest and part.longest > 7]
+    noise = noise_of(ink)
+    return labels, [part for part in parts if is_stroke(part, labels, ink, noise)]
+
+
+def is_stroke(part, labels, ink, noise):
+    """Tell a stroke, long and with sharp edges, from a shadow's corner and the paper's grain."""
+    top, left, bottom, right = part.box
+    inside = np.pad(labels[top:bottom, left:right] == part.label, 1)
+    depth = ndimage.distance_transform_edt(inside)
+    pen = 4 * depth[inside].mean()
+    if pen > 0.42 * part.longest or part.contrast < MINIMUM:
+        return False
+    if part.contrast > 0.35:
+        return True
+    soft = ndimage.gaussian_filter(ink[top:bottom, left:right], 1)
+    slope = np.hypot(*np.gradient(np.pad(soft, 1, "edge")))
+    steep = np.median(slope[inside & (depth <= 1.5)]) * pen / part.contrast
+    return steep > 1.1 and part.contrast > 6.5 * noise
+
+
+def parts_of_one(parts, shape):
+    """The parts of the one digit: the main one, and what is close and dark enough."""
+    edge = {part.label: touches_edge(part.box, shape) for part in parts}
+    main = max(parts, key=lambda part: part.mass * (0.4 if edge[part.label] else 1))
+
+    def belongs(part):
+        near, tone = (0.1, 0.7) if edge[part.label] else (0.3, 0.4)
+        close = box_gap(part.box, main.box) < near * main.longest
+        return close and part.mass > 0.015 * main.mass and part.contrast > tone * main.contrast
+
+    return [part for part in parts if part is main or belongs(part)]
+
+
+def join_parts(parts):
+    """Join pieces into digits"""
+    groups = [[part] for part in parts]
+    changed = True
+    while changed:
+        changed = False
+        for i, j in itertools.combinations(range(len(groups)), 2):
+            if belong_together(groups[i], groups[j]):
+                groups[i] += groups.pop(j)
+                changed = True
+                break
+    longest = sorted(longest_side(around(group)) for group in groups)
+    typical = longest[(3 * len(longest)) // 4] if longest else 0
+    mass = max((sum(p.mass for p in g) for g in groups), default=0)
+    return [
+        g
+        for g in groups
+        if longest_side(around(g)) > 0.3 * typical and sum(p.mass for p in g) > 0.04 * mass
+    ]
+
+
+def around(group):
+    boxes = np.array([part.box for part in group])
+    return (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
+
+
+def longest_side(box):
+    return max(box[2] - box[0], box[3] - box[1])
+
+
+def belong_together(one, other):
+    """Two pieces are one digit if one lies within the other's box, or is small and close."""
+    a, b = sorted((around(one), around(other)), key=longest_side, reverse=True)
+    across = min(a[3], b[3]) - max(a[1], b[1])
+    down = min(a[2], b[2]) - max(a[0], b[0])
+    height = longest_side(a)
+    if across > 0 and down > 0:
+        return across * down > 0.35 * (b[3] - b[1]) * (b[2] - b[0])
+    small = longest_side(b) < 0.75 * height
+    flat = b[2] - b[0] < 0.45 * height
+    above = across > 0.25 * (b[3] - b[1]) and -down < 0.15 * height and flat
+    return small and (above or box_gap(a, b) < 0.1 * height)
+
+
+def in_reading_order(groups):
+    """Line by line, from left to right"""
+    groups = sorted(groups, key=lambda group: around(group)[0])
+    lines = []
+    for group in groups:
+        top, _, bottom, _ = around(group)
+        for line in lines:
+            first = around(line[0])
+            if min(bottom, first[2]) - max(top, first[0]) > 0.4 * min(bottom - top, first[2] - first[0]):
+                line.append(group)
+                break
+        else:
+            lines.append([group])
+    return [group for line in lines for group in sorted(line, key=lambda g: around(g)[1])]
 
 
 def touches_edge(box, shape):
@@ -302,20 +419,18 @@ def box_gap(a, b):
 
 
 # ---------------------------------------------------------------- prepare
-def prepare(ink, mask):
+def prepare(mask):
     """uint8 (28, 28)"""
-    fine = _cut_fine(ink, mask)
-    fine = fit_strokes(fine)
-    return centre(fine)
+    return centre(fit_strokes(enlarge(mask)))
 
 
-def _cut_fine(ink, mask):
+def enlarge(mask):
+    """Cut a digit out at eight times MNIST's resolution, with room for wider strokes."""
     rows, columns = (np.flatnonzero(mask.any(axis=a)) for a in (1, 0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    cut, m = ink[top:bottom, left:right], mask[top:bottom, left:right]
+    cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype("float32")
     k = 20 * FINE / max(cut.shape)
-    size = [max(2, round(s * k)) for s in cut.shape]
-    return np.pad(_resize(m.astype("float32"), size) > 0.5, 4 * FINE)
+    size = [max(2, round(side * k)) for side in cut.shape]
+    return np.pad(_resize(cut, size) > 0.5, 4 * FINE)
 
 
 def fit_strokes(fine):
@@ -346,6 +461,3 @@ def centre(fine):
     image[top : top + h, left : left + w] = digit
     return np.round(255 * image).astype(np.uint8)
 
-
-def list_digits(picture):
-    return []
