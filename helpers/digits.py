@@ -45,6 +45,7 @@ def list_digits(picture):
     ink = find_ink(page)
     labels, parts = find_parts(ink)
     found = []
+    parts = [part for part in parts if part.contrast > 0.3 or not touches_edge(part.box, ink.shape)]
     for group in in_reading_order(join_parts(parts)):
         mask = np.isin(labels, [part.label for part in group])
         found.append(describe(mask, ink, scale))
@@ -190,7 +191,7 @@ def roughness(paper):
 def noise_of(ink):
     """Return the standard deviation of the paper's grain, smoothed as the ink is."""
     soft = ndimage.gaussian_filter(ink, 1)[::2, ::2]
-    return 1.48 * float(np.median(np.abs(soft - ndimage.uniform_filter(soft, 15))))
+    return float(np.quantile(np.abs(soft - ndimage.uniform_filter(soft, 9)), 0.25)) / 0.32
 
 
 def threshold(ink):
@@ -317,7 +318,23 @@ def find_parts(ink):
     heaviest = max((part.mass for part in parts), default=0)
     parts = [part for part in parts if part.mass > 0.01 * heaviest and part.longest > 7]
     noise = noise_of(ink)
-    return labels, [part for part in parts if is_stroke(part, labels, ink, noise)]
+    parts = [part for part in parts if is_stroke(part, labels, ink, noise)]
+    return labels, [part for part in parts if not is_frame(part, parts, labels)]
+
+
+def is_frame(part, parts, labels):
+    """Tell a frame or a grid, from edge to edge with others inside or with many holes."""
+    top, left, bottom, right = part.box
+    if part.longest < 0.7 * max(labels.shape):
+        return False
+    inside = labels[top:bottom, left:right] == part.label
+    if inside.mean() < 0.25 and measure.euler_number(inside, 2) < -2:
+        return True
+    thin = 4 * ndimage.distance_transform_edt(inside)[inside].mean() < 0.02 * part.longest
+    within = [o for o in parts if o is not part and o.box[0] > top and o.box[1] > left]
+    return any(o.box[2] < bottom and o.box[3] < right for o in within) or (
+        thin and not is_upright((left, top, right, bottom)) and bottom - top >= len(labels) - 2
+    )
 
 
 def is_stroke(part, labels, ink, noise):
@@ -352,22 +369,28 @@ def parts_of_one(parts, shape):
 def join_parts(parts):
     """Join pieces into digits"""
     groups = [[part] for part in parts]
-    changed = True
-    while changed:
-        changed = False
-        for i, j in itertools.combinations(range(len(groups)), 2):
-            if belong_together(groups[i], groups[j]):
-                groups[i] += groups.pop(j)
-                changed = True
-                break
+    while pair := next(
+        (pair for pair in itertools.combinations(groups, 2) if belong_together(*pair)), None
+    ):
+        groups = [group for group in groups if group not in pair] + [pair[0] + pair[1]]
     longest = sorted(longest_side(around(group)) for group in groups)
     typical = longest[(3 * len(longest)) // 4] if longest else 0
-    mass = max((sum(p.mass for p in g) for g in groups), default=0)
+    heaviest = max((mass_of(group) for group in groups), default=0)
     return [
-        g
-        for g in groups
-        if longest_side(around(g)) > 0.3 * typical and sum(p.mass for p in g) > 0.04 * mass
+        group
+        for group in groups
+        if longest_side(around(group)) > 0.3 * typical
+        and mass_of(group) > 0.04 * heaviest
+        and is_upright(around(group))
     ]
+
+
+def mass_of(group):
+    return sum(part.mass for part in group)
+
+
+def is_upright(box):
+    return box[3] - box[1] < 2.5 * (box[2] - box[0])
 
 
 def around(group):
@@ -387,10 +410,9 @@ def belong_together(one, other):
     height = longest_side(a)
     if across > 0 and down > 0:
         return across * down > 0.35 * (b[3] - b[1]) * (b[2] - b[0])
-    small = longest_side(b) < 0.75 * height
-    flat = b[2] - b[0] < 0.45 * height
-    above = across > 0.25 * (b[3] - b[1]) and -down < 0.15 * height and flat
-    return small and (above or box_gap(a, b) < 0.1 * height)
+    if b[2] - b[0] < 0.65 * height and across > 0.15 * min(a[3] - a[1], b[3] - b[1]):
+        return -down < 0.15 * height
+    return longest_side(b) < 0.62 * height and box_gap(a, b) < 0.1 * height
 
 
 def in_reading_order(groups):
