@@ -27,19 +27,19 @@ lab: $(READY) ## open JupyterLab on the first notebook
 	  $(LAB_OPTIONS) notebooks/00_start_here.ipynb
 
 run: $(READY) ## execute the whole series and write it as pages to build/html
-	@$(BIN)/python notebooks/execute.py
+	@$(BIN)/python -m tools.run
 
 test: $(TESTS_READY) ## run the tests, notebooks included
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 notebooks: $(READY) ## execute and clean the committed notebooks (needs real MNIST)
-	@$(BIN)/python notebooks/execute.py --save
+	@$(BIN)/python -m tools.run --save
 
 bench: $(BENCH_READY) ## time training and reading against Keras' and PyTorch's own (an hour)
 	$(BIN)/python -m benchmarks.bench
 
 offline-pack: $(READY) ## make build/offline-pack, to set up from without a network
-	@$(BIN)/python notebooks/offline_pack.py
+	@$(BIN)/python -m tools.offline_pack
 
 # A stamp is the last thing written, so an installation that was cut short is done again; the very
 # first one from scratch.

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from helpers import data, preflight
-from helpers.recipes import write_text
+from helpers.files import write_text
 
 HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "results.json", HERE / "README.md"

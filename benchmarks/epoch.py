@@ -78,9 +78,10 @@ def torch_network(torch):
 
 def project_with_transforms(dtype, images, labels):
     """Return a function that trains an epoch as notebook 03 does, transforms included."""
-    from helpers import training
 
-    return project(dtype, images, labels, training.LIMITS)
+    from helpers import augmentation
+
+    return project(dtype, images, labels, augmentation.LIMITS)
 
 
 CONTENDERS = {

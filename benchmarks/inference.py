@@ -9,7 +9,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from helpers import data, model
+from helpers import data, model, model_files
 
 BATCH_SIZE = 250
 
@@ -58,7 +58,7 @@ def main():
     """Time every way and print the results; each must read as `predict` does."""
     _, (images, _) = data.load_mnist()
     images, results = model.scale(images), {}
-    network = model.load_shipped_model()
+    network = model_files.load_shipped_model()
     expected = network.predict(images[:BATCH_SIZE], verbose=0)
     for name, read in ways(network, model.training_dtype()).items():
         np.testing.assert_allclose(read(images[:BATCH_SIZE]), expected, atol=0.02)

@@ -13,7 +13,8 @@ from functools import partial
 import keras
 from keras import layers
 
-from helpers import data, model, recipes, training
+from helpers import data, model, training
+from tools import scores, train
 
 
 class Race(keras.callbacks.Callback):
@@ -24,14 +25,14 @@ class Race(keras.callbacks.Callback):
         self.images, self.labels, self.start, self.rows = images, labels, start, []
 
     def on_epoch_end(self, epoch, logs=None):
-        result = recipes.measure(model.predict(self.model, self.images), self.labels)
+        result = scores.measure(model.predict(self.model, self.images), self.labels)
         seconds = round(time.perf_counter() - self.start, 2)
         self.rows.append({"seconds": seconds, "accuracy": result["accuracy"]})
 
 
 def project(name, images, labels, race, seed):
     """Train a recipe of this project."""
-    recipes.train(recipes.RECIPES[name], images, labels, seed, callbacks=[race])
+    train.train(train.RECIPES[name], images, labels, seed, callbacks=[race])
 
 
 def keras_example(images, labels, race, seed):

@@ -135,16 +135,16 @@ def download(folder):
     Raises:
         DataError: no mirror served a file with the right SHA-256.
     """
-    from helpers import network
+    from helpers.download import FetchError, fetch
 
     folders, packed = [Path(folder), *local_folders()], {}
     contents = {name: _find(name, folders) for name in FILES}
     try:
         lacking = {f"{n}.gz": FILES[n][0] for n, content in contents.items() if content is None}
-        for file_name, file in network.fetch(MIRRORS, lacking):
+        for file_name, file in fetch(MIRRORS, lacking):
             name = file_name.removesuffix(".gz")
             packed[name], contents[name] = file, gzip.decompress(file)
-    except network.FetchError as error:
+    except FetchError as error:
         raise DataError(str(error)) from None
     finally:  # a file that came whole is not fetched a second time
         if packed or None not in contents.values():

@@ -12,8 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
-import offline_pack
 import psutil
+
+from tools import offline_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 120

@@ -1,6 +1,5 @@
 """Everybody can read the series: figures, their descriptions, pages, headings, links and keys."""
 
-import importlib
 import itertools
 import json
 import os
@@ -22,6 +21,7 @@ import figures
 from colorspacious import cspace_convert
 
 from helpers import plots
+from tools import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -314,29 +314,21 @@ def check_alternatives(page):
     return [alt for alt in Images(page).alternatives if re.fullmatch(poor, alt.strip())]
 
 
-@pytest.fixture(scope="module")
-def execute():
-    """Load the runner as a module; what it imports lies beside it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "notebooks")
-        yield importlib.import_module("execute")
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_figure_of_a_page_has_a_text_alternative(execute, path):
+def test_every_figure_of_a_page_has_a_text_alternative(path):
     notebook = read(path)
     figures_shown = sum(number for _, number, _ in figure_cells(notebook))
-    page = execute.render(notebook, path.stem, path.parent)
+    page = pages.render(notebook, path.stem, path.parent)
     assert check_alternatives(page) == []
     assert len(Images(page).alternatives) >= figures_shown
     assert re.search(r"<html[^>]* lang=.?en", page)
 
 
 @pytest.mark.parametrize("printed", [(), ("\n",), ("figure\n",), ("1 2\n",)])
-def test_page_without_a_description_is_seen(execute, printed):
-    good = execute.render(figure_notebook("The loss falls from 2.3 to 0.1.\n"), "", ROOT)
+def test_page_without_a_description_is_seen(printed):
+    good = pages.render(figure_notebook("The loss falls from 2.3 to 0.1.\n"), "", ROOT)
     assert check_alternatives(good) == [] and len(Images(good).alternatives) == 1
-    assert check_alternatives(execute.render(figure_notebook(*printed), "", ROOT)) != []
+    assert check_alternatives(pages.render(figure_notebook(*printed), "", ROOT)) != []
 
 
 @pytest.mark.parametrize(

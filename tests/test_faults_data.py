@@ -1,4 +1,4 @@
-"""What becomes of `load_mnist` on a bad network, a bad disk, and with bad files."""
+"""What becomes of `load_mnist` on a bad download, a bad disk, and with bad files."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 from servers import make_idx
 
-from helpers import data, network
+from helpers import data, download
 
 MIRRORS, NAMES = data.MIRRORS, sorted(f"{name}.gz" for name in data.FILES)
 TEST_LABELS = "t10k-labels-idx1-ubyte"
@@ -27,7 +27,6 @@ TEST_LABELS = "t10k-labels-idx1-ubyte"
 LOAD = """
 import json, os, pathlib, signal, socket, sys, time
 import pooch, psutil, requests, tqdm
-from helpers import data
 given = json.loads(sys.argv[1])
 data.CACHE, data._user_cache = pathlib.Path(given["cache"]), lambda: pathlib.Path(given["user"])
 data.MIRRORS = given["mirrors"]
@@ -124,8 +123,8 @@ def test_no_network_from_the_start(small, monkeypatch, folder):
 
 
 def test_waits_are_bounded_as_stated():
-    assert network.READ_TIMEOUT == 15 and network.LEAST_BYTES / network.READ_TIMEOUT < 10_000
-    assert network.READ_TIMEOUT * network.TRIES * len(data.MIRRORS) <= 60
+    assert download.READ_TIMEOUT == 15 and download.LEAST_BYTES / download.READ_TIMEOUT < 10_000
+    assert download.READ_TIMEOUT * download.TRIES * len(data.MIRRORS) <= 60
 
 
 @pytest.mark.fault(
@@ -136,7 +135,7 @@ def test_waits_are_bounded_as_stated():
 )
 @pytest.mark.parametrize("answer", ["silent", "half_then_silent", "trickle"])
 def test_stalled_mirror_is_left_for_the_next(serve, load, monkeypatch, answer):
-    monkeypatch.setattr(network, "READ_TIMEOUT", 0.5)
+    monkeypatch.setattr(download, "READ_TIMEOUT", 0.5)
     stalled, good = serve(answer, "good")
     n, lines = load()
     assert n == 60 and lines[0] == f"{stalled.netloc} stalled for 0.5 s and is not asked again."
@@ -153,12 +152,12 @@ def test_stalled_mirror_is_left_for_the_next(serve, load, monkeypatch, answer):
 )
 @pytest.mark.parametrize("answer", ["silent", "half_then_silent", "trickle"])
 def test_whole_wait_is_bounded_when_every_mirror_stalls(serve, load, monkeypatch, answer):
-    monkeypatch.setattr(network, "READ_TIMEOUT", 0.5)
+    monkeypatch.setattr(download, "READ_TIMEOUT", 0.5)
     servers = serve(answer, answer)
     begun = time.monotonic()
     with pytest.raises(data.DataError, match=r"it stalled for 0\.5 s"):
         data.download(data.CACHE)
-    limit = network.READ_TIMEOUT * network.TRIES * len(data.MIRRORS)
+    limit = download.READ_TIMEOUT * download.TRIES * len(data.MIRRORS)
     assert 2 * 0.5 < time.monotonic() - begun < limit + 2
     assert [len(server.asked) for server in servers] == [1, 1]
     assert is_sample(load()[1])
@@ -175,7 +174,7 @@ def test_whole_wait_is_bounded_when_every_mirror_stalls(serve, load, monkeypatch
     outcome="as a stall",
 )
 def test_host_that_ignores_connections_is_given_up(nowhere, monkeypatch):
-    monkeypatch.setattr(network, "READ_TIMEOUT", 0.5)
+    monkeypatch.setattr(download, "READ_TIMEOUT", 0.5)
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -190,12 +189,12 @@ def test_host_that_ignores_connections_is_given_up(nowhere, monkeypatch):
 
 
 def test_slow_network_that_goes_on_is_not_given_up(serve, load, monkeypatch):
-    monkeypatch.setattr(network, "READ_TIMEOUT", 1.5)
-    monkeypatch.setattr(network, "LEAST_BYTES", 2_000)
+    monkeypatch.setattr(download, "READ_TIMEOUT", 1.5)
+    monkeypatch.setattr(download, "LEAST_BYTES", 2_000)
     server = serve("slow")
     begun = time.monotonic()
     assert load()[0] == 60 and len(server.asked) == 4
-    assert time.monotonic() - begun > network.READ_TIMEOUT
+    assert time.monotonic() - begun > download.READ_TIMEOUT
 
 
 def test_first_load_in_a_notebook_shows_progress_and_no_alarm(serve):
@@ -204,7 +203,6 @@ def test_first_load_in_a_notebook_shows_progress_and_no_alarm(serve):
     code = f"""
 import json, pathlib, sys
 sys.path.insert(0, {str(data.ROOT)!r})
-from helpers import data
 given = json.loads({given!r})
 data.MIRRORS, data.CACHE = given["mirrors"], pathlib.Path(given["cache"])
 data._user_cache = lambda: data.CACHE / "user"
@@ -261,7 +259,7 @@ def test_wrong_answers_are_named_and_not_kept(serve, load, answer):
     n, lines = load()
     assert n == 1500 and is_sample(lines) and len(lines) == 1
     for server in servers:
-        assert len(server.asked) == network.TRIES
+        assert len(server.asked) == download.TRIES
         assert f"{server.netloc}: " in lines[0] and WRONG_ANSWERS[answer] in lines[0]
         server.answer = "good"
     assert listing(data.CACHE) == []
@@ -325,7 +323,7 @@ def test_redirection_to_plain_http_is_not_followed(serve, load, certificate, mon
     plain, server = serve("good"), serve("redirect", tls=context)
     server.elsewhere = f"{plain.url}{NAMES[0]}"
     assert is_sample(load()[1])
-    assert len(server.asked) == network.TRIES and plain.asked == []
+    assert len(server.asked) == download.TRIES and plain.asked == []
 
 
 @pytest.mark.fault(
@@ -345,7 +343,7 @@ def test_refusing_proxy_is_explained(serve, load, monkeypatch, answer):
     assert n == 1500 and is_sample(lines) and len(lines) == 1
     assert lines[0].count("the proxy refuses; HTTPS_PROXY must name the right one") == 2
     if proxy:
-        hosts = [mirror.split("/")[2] for mirror in MIRRORS] * network.TRIES
+        hosts = [mirror.split("/")[2] for mirror in MIRRORS] * download.TRIES
         assert proxy.asked == [f"CONNECT {host}:443" for host in hosts]
     monkeypatch.delenv("HTTPS_PROXY")
     serve("good")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from helpers import data, model, training
+from helpers import data, inputs, model, model_files, training
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ REPAIRABLE = (
 @pytest.mark.parametrize("kind", REPAIRABLE)
 def test_the_advised_code_repairs_the_images(digits, kind):
     bad = BAD_IMAGES[kind][0](digits[0])
-    advised = re.search(r": ((?:np|images?)\W.*)$", refuse(model.check_images, bad))[1]
+    advised = re.search(r": ((?:np|images?)\W.*)$", refuse(inputs.check_images, bad))[1]
     repaired = eval(advised, {"np": np, "image": bad, "images": bad})
     assert np.array_equal(repaired, digits[0][: len(repaired)])
     with warnings.catch_warnings(action="error"):
@@ -188,7 +188,7 @@ def test_inverted_images_are_warned_of(digits, tiny):
 def test_grey_paper_is_seen_as_paper(loaded, paper):
     images = loaded[0][0][:5_000]
     photographs = (paper - images.astype("float32") * ((paper - 30) / 255)).astype("uint8")
-    messages, _ = warned(model.check_images, photographs)
+    messages, _ = warned(inputs.check_images, photographs)
     assert f"{len(images):,} of {len(images):,} images look inverted" in messages[0]
 
 
@@ -215,7 +215,7 @@ def test_scaled_uint8_images_are_warned_of(digits, tiny, spoil):
 )
 def test_accuracy_on_inverted_and_doubly_scaled_images(loaded):
     images, labels = (part[:2_000] for part in loaded[1])
-    network = model.load_shipped_model()
+    network = model_files.load_shipped_model()
 
     def accuracy(given):
         read = []
@@ -239,11 +239,11 @@ def test_accuracy_on_inverted_and_doubly_scaled_images(loaded):
 def test_good_images_are_never_warned_of(loaded):
     with warnings.catch_warnings(action="error"):
         for images, labels in loaded:
-            model.check_images(images)
+            inputs.check_images(images)
             for digit in range(10):
-                model.check_images(images[labels == digit])
+                inputs.check_images(images[labels == digit])
             for i in range(0, len(images), max(1, len(images) // 5000)):
-                model.check_images(images[i : i + 1])
+                inputs.check_images(images[i : i + 1])
             training.make_dataset(images, labels)
 
 
@@ -259,6 +259,6 @@ def test_bold_digits_are_never_warned_of(loaded):
     thick = ndimage.maximum_filter(boldest, size=(1, 9, 9))
     assert thick.mean() > 1.5 * boldest.mean()
     with warnings.catch_warnings(action="error"):
-        model.check_images(thick)
+        inputs.check_images(thick)
         for i in range(len(thick)):
-            model.check_images(thick[i : i + 1])
+            inputs.check_images(thick[i : i + 1])

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import offline_pack
 import pytest
 from packaging.requirements import Requirement
 
-from helpers import model, recipes
+from helpers import model_files
+from tools import offline_pack, records
 
 ROOT = Path(__file__).resolve().parents[1]
 LOG_IN_PAGE = b"\r\n<!DOCTYPE html><html><title>Guest Wi-Fi</title><form>Log in</form></html>"
@@ -38,14 +38,14 @@ def tiny(tmp_path_factory):
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
     """Put a copy of models/ in the place of models/, and return its model file."""
-    folder = shutil.copytree(model.MODELS, tmp_path / "models")
-    monkeypatch.setattr(model, "SHIPPED", folder / model.SHIPPED.name)
-    return model.SHIPPED
+    folder = shutil.copytree(model_files.MODELS, tmp_path / "models")
+    monkeypatch.setattr(model_files, "SHIPPED", folder / model_files.SHIPPED.name)
+    return model_files.SHIPPED
 
 
 def refuse(call, *arguments):
     """Return the message with which a model is refused: one or two plain lines."""
-    with pytest.raises(model.ModelError) as caught:
+    with pytest.raises(model_files.ModelError) as caught:
         call(*arguments)
     message = str(caught.value)
     assert len(message.splitlines()) <= 2 and len(message) < 350
@@ -104,10 +104,10 @@ def test_damaged_model_is_refused(tiny, tmp_path, kind):
     damage, words = DAMAGE[kind]
     path = tmp_path / "mine.keras"
     path.write_bytes(damage(good.read_bytes()))
-    message = refuse(model.load_model, path)
+    message = refuse(model_files.load_model, path)
     assert message.startswith("mine.keras is") and words in message
     shutil.copy(good, path)
-    np.testing.assert_array_equal(model.load_model(path).get_weights()[0], weights[0])
+    np.testing.assert_array_equal(model_files.load_model(path).get_weights()[0], weights[0])
 
 
 @pytest.mark.fault(
@@ -127,8 +127,8 @@ def test_flipped_bits_never_load_other_weights(tiny, tmp_path):
         flipped[place] ^= 1 << int(random.integers(8))
         path.write_bytes(flipped)
         try:
-            loaded = model.load_model(path).get_weights()
-        except model.ModelError:
+            loaded = model_files.load_model(path).get_weights()
+        except model_files.ModelError:
             refused += 1
         else:
             assert all(np.array_equal(a, b) for a, b in zip(loaded, weights, strict=True))
@@ -145,7 +145,7 @@ def test_truncated_model_is_refused_at_every_length(tiny, tmp_path):
     content, path = tiny[0].read_bytes(), tmp_path / "short.keras"
     for length in np.linspace(0, len(content) - 1, 100, dtype=int):
         path.write_bytes(content[:length])
-        refuse(model.load_model, path)
+        refuse(model_files.load_model, path)
 
 
 @pytest.mark.fault(
@@ -157,7 +157,7 @@ def test_truncated_model_is_refused_at_every_length(tiny, tmp_path):
 def test_missing_model_is_named(tmp_path):
     for path in (tmp_path / "none.keras", tmp_path):
         with pytest.raises(FileNotFoundError, match=re.escape(f"There is no model file {path}")):
-            model.load_model(path)
+            model_files.load_model(path)
 
 
 # Hostile files -------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_lambda_is_refused_and_not_executed(tmp_path, mark, inside):
     shape = (28, 28, 1) if inside == "the network" else (2, 28, 28, 1)
     keras.Sequential([keras.Input(shape), hostile]).save(tmp_path / "lambda.keras")
     assert works(mark)
-    message = refuse(model.load_model, tmp_path / "lambda.keras")
+    message = refuse(model_files.load_model, tmp_path / "lambda.keras")
     assert "lambda.keras is not loaded" in message and "Lambda" in message
     assert "safe" not in message
     assert not mark.exists()
@@ -225,7 +225,7 @@ def test_custom_objects_are_refused_by_name(tmp_path):
     for layer, name in ((Doubling(), "Doubling"), (keras.layers.Dense(2, doubled), "doubled")):
         keras.Sequential([keras.Input((3,)), layer]).save(path)
         assert f"Could not locate {'class' if name[0] == 'D' else 'function'} '{name}'" in refuse(
-            model.load_model, path
+            model_files.load_model, path
         )
 
 
@@ -241,7 +241,7 @@ def test_pickles_are_refused_and_not_opened(tiny, tmp_path, mark):
     assert works(mark)
     path = tmp_path / "pickle.keras"
     path.write_bytes(pickled)
-    assert "is not a Keras model file" in refuse(model.load_model, path)
+    assert "is not a Keras model file" in refuse(model_files.load_model, path)
     weights = io.BytesIO()
     np.savez(weights, **{"layers/dense/vars": np.array({"0": Payload(mark)}, dtype=object)})
     mark.unlink(missing_ok=True)
@@ -250,7 +250,7 @@ def test_pickles_are_refused_and_not_opened(tiny, tmp_path, mark):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("config.json", config)
         file.writestr("model.weights.npz", weights.getvalue())
-    assert "pickle.keras is not loaded" in refuse(model.load_model, path)
+    assert "pickle.keras is not loaded" in refuse(model_files.load_model, path)
     assert not mark.exists()
 
 
@@ -280,7 +280,7 @@ def test_modules_are_not_imported(tiny, tmp_path, monkeypatch, mark, place):
         config["compile_config"] = {"optimizer": trap, "loss": function}
     config = {"class": trap, "function": function}.get(place, config)
     path = forge(tmp_path / "module.keras", tiny[0], config)
-    assert "Trap" in refuse(model.load_model, path)
+    assert "Trap" in refuse(model_files.load_model, path)
     assert not mark.exists() and "trap_module" not in sys.modules
 
 
@@ -311,10 +311,10 @@ def test_functions_are_not_called(tiny, tmp_path, mark, name, kind):
     if kind == "function":
         config |= {"class_name": "function", "config": function}
     path = forge(tmp_path / "call.keras", tiny[0], config | {"registered_name": function})
-    assert function in refuse(model.load_model, path)
+    assert function in refuse(model_files.load_model, path)
     assert not mark.exists()
     keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x)]).save(path)
-    assert "Lambda" in refuse(model.load_model, path)
+    assert "Lambda" in refuse(model_files.load_model, path)
 
 
 # The files that ship --------------------------------------------------------------------------
@@ -338,11 +338,11 @@ def test_shipped_model_is_compared_with_its_digest(shipped, tiny, kind):
     }
     damage, words = (DAMAGE | damages)[kind]
     shipped.write_bytes(damage(good))
-    message = refuse(model.load_shipped_model)
+    message = refuse(model_files.load_shipped_model)
     assert "SHA-256" in message and "git checkout models/" in message
     assert message.startswith("mnist_cnn.keras") and (words in message or "was changed" in message)
     shipped.write_bytes(good)
-    assert model.load_shipped_model().count_params() == 597_738
+    assert model_files.load_shipped_model().count_params() == 597_738
 
 
 @pytest.mark.fault(
@@ -352,11 +352,11 @@ def test_shipped_model_is_compared_with_its_digest(shipped, tiny, kind):
     outcome="refused, with `git checkout models/`",
 )
 def test_shipped_model_without_a_recorded_digest_is_refused(shipped):
-    digests = shipped.with_name(model.DIGESTS)
+    digests = shipped.with_name(model_files.DIGESTS)
     digests.unlink()
-    assert "git checkout models/" in refuse(model.load_shipped_model)
+    assert "git checkout models/" in refuse(model_files.load_shipped_model)
     digests.touch()
-    assert "git checkout models/" in refuse(model.load_shipped_model)
+    assert "git checkout models/" in refuse(model_files.load_shipped_model)
 
 
 def git(folder, *arguments):
@@ -389,37 +389,39 @@ def test_git_checkout_restores_every_file_byte_by_byte(shipped):
     git(folder.parent, "commit", "-q", "-m", "models")
     for path in folder.iterdir():
         path.write_bytes(b"damaged")
-    assert "git checkout models/" in refuse(model.load_shipped_model)
+    assert "git checkout models/" in refuse(model_files.load_shipped_model)
     git(folder.parent, "checkout", "models/")
-    recorded = model.read_digests(folder)
+    recorded = model_files.read_digests(folder)
     assert len(recorded) >= 4
     for name in recorded:
-        model.check_digest(folder / name)
-    assert model.load_shipped_model().count_params() == 597_738
+        model_files.check_digest(folder / name)
+    assert model_files.load_shipped_model().count_params() == 597_738
 
 
 def test_every_file_of_models_is_recorded_and_unchanged():
-    files = {path.name for path in model.MODELS.iterdir() if path.name[0] != "."}
-    assert files - {"README.md", model.DIGESTS} == set(model.read_digests(model.MODELS))
-    for name in model.read_digests(model.MODELS):
-        model.check_digest(model.MODELS / name)
+    files = {path.name for path in model_files.MODELS.iterdir() if path.name[0] != "."}
+    assert files - {"README.md", model_files.DIGESTS} == set(
+        model_files.read_digests(model_files.MODELS)
+    )
+    for name in model_files.read_digests(model_files.MODELS):
+        model_files.check_digest(model_files.MODELS / name)
 
 
 def test_recorded_digests_are_what_sha256sum_writes(tmp_path):
     first, second = tmp_path / "a.json", tmp_path / "b.keras"
     first.write_text("first", encoding="utf-8")
     second.write_text("second", encoding="utf-8")
-    recipes.record_digests(second, first)
+    records.record_digests(second, first)
     text = (tmp_path / "SHA256SUMS").read_bytes()
     assert re.fullmatch(rb"[0-9a-f]{64}  a\.json\n[0-9a-f]{64}  b\.keras\n", text)
     if shutil.which("sha256sum"):
         subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True)
     first.write_text("changed", encoding="utf-8")
-    assert "a.json was changed" in refuse(model.check_digest, first)
-    recipes.record_digests(second)  # says nothing about the other file
-    assert "a.json was changed" in refuse(model.check_digest, first)
-    recipes.record_digests(first)
-    model.check_digest(first)
+    assert "a.json was changed" in refuse(model_files.check_digest, first)
+    records.record_digests(second)  # says nothing about the other file
+    assert "a.json was changed" in refuse(model_files.check_digest, first)
+    records.record_digests(first)
+    model_files.check_digest(first)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "a.json", "b.keras"]
 
 

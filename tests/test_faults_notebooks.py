@@ -9,13 +9,14 @@ import sys
 import venv
 from pathlib import Path
 
-import execute
 import nbformat
 import psutil
 import pytest
 from jupyter_client.manager import KernelManager
 from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
+
+from tools import execute, measure
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -51,7 +52,7 @@ class Kernel:
     def become_small(self):
         """Leave the kernel one core and 1.5 GB of memory, where the system can."""
         if hasattr(self.process, "rlimit"):
-            execute.become_small(self.process)
+            measure.become_small(self.process)
 
     def run(self, source):
         """Run a cell; return whether it worked, what it printed, and its errors' lines."""

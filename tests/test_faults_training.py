@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from jupyter_client import KernelManager
 
-from helpers import runs, training
+from helpers import checkpoints, live, training
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCHES = 3  # in an epoch of the runs below
@@ -87,7 +87,7 @@ def make_digits():
 
 def fit(network, digits, folder, epochs=3, moments=None, callbacks=None, **options):
     """Train, saving in a folder; return the Checkpoint."""
-    checkpoint = runs.Checkpoint(folder)
+    checkpoint = checkpoints.Checkpoint(folder)
     images, labels = digits
     options = {"validation_data": (images[:32], labels[:32]), **options}
     callbacks = [Call(moments or {}), *(callbacks or [checkpoint])]
@@ -125,7 +125,6 @@ def sigint_is_given_back():
 # small and what it saves is large, so that saves take a good part of the time.
 NURSERY = """
 import os, sys
-from helpers import runs
 import keras, numpy as np
 
 def say(line):
@@ -140,7 +139,7 @@ class Report(keras.callbacks.Callback):
 def live(folder, epochs):
     random = np.random.default_rng(0)
     images, labels = random.random((48, 64), dtype="float32"), random.integers(0, 10, 48)
-    network, past = runs.resume(folder)
+    network, past = checkpoints.resume(folder)
     if network is None:
         network = keras.Sequential([
             keras.Input((64,)), keras.layers.Dense(20_000), keras.layers.Dense(10, "softmax")])
@@ -148,7 +147,7 @@ def live(folder, epochs):
                         metrics=["accuracy"], run_eagerly=True)
     network.fit(images, labels, batch_size=16, epochs=epochs, initial_epoch=len(past),
                 validation_data=(images[:16], labels[:16]), verbose=0,
-                callbacks=[runs.Checkpoint(folder), Report()])
+                callbacks=[checkpoints.Checkpoint(folder), Report()])
 
 for line in sys.stdin:
     child = os.fork()
@@ -242,12 +241,12 @@ def test_killed_run_goes_on_after_the_last_saved_epoch(nursery, capsys):
     for moment in [*moments, None]:
         saved, in_save = nursery.live(moment, chance.uniform(0, 0.03))
         hits[in_save] += moment is not None
-        states = runs._read_states(nursery.folder)
+        states = checkpoints._read_states(nursery.folder)
         rows = states[0]["rows"] if states else []
         assert len(rows) >= max(saved, known)
         assert all(state["steps"] == BATCHES * len(state["rows"]) for state in states)
         if rows:
-            best, past = runs.resume(nursery.folder, best=True)
+            best, past = checkpoints.resume(nursery.folder, best=True)
             assert past[-1]["val_accuracy"] == max(row["val_accuracy"] for row in rows)
             assert int(best.optimizer.iterations) == BATCHES * len(past)
         known = len(rows)
@@ -288,7 +287,7 @@ def test_torn_state_falls_back_to_the_one_before(damage, finished_run, tmp_path,
     shutil.copytree(finished_run, tmp_path / "run")
     suffix, spoil = DAMAGES[damage]
     spoil(tmp_path / "run" / f"epoch_2{suffix}")
-    network, past = runs.resume(tmp_path / "run")
+    network, past = checkpoints.resume(tmp_path / "run")
     assert capsys.readouterr().out == "run/epoch_2 is damaged and is left out.\n"
     assert len(past) == 1 and int(network.optimizer.iterations) == BATCHES
 
@@ -303,13 +302,13 @@ def test_run_goes_on_after_a_torn_state(digits, tmp_path, capsys):
     network = make_network()
     fit(network, digits, tmp_path, epochs=2)
     DAMAGES["state cut short"][1](tmp_path / "epoch_2.keras")
-    resumed, past = runs.resume(tmp_path, network)
+    resumed, past = checkpoints.resume(tmp_path, network)
     assert resumed is network and len(past) == 1
     assert int(network.optimizer.iterations) == BATCHES
     assert "epoch_2 is damaged" in capsys.readouterr().out
     checkpoint = fit(network, digits, tmp_path, initial_epoch=1)
     assert [len(values) for values in checkpoint.history.values()] == [3] * 5
-    assert len(runs.resume(tmp_path)[1]) == 3 and capsys.readouterr().out == ""
+    assert len(checkpoints.resume(tmp_path)[1]) == 3 and capsys.readouterr().out == ""
 
 
 @pytest.mark.fault(
@@ -320,7 +319,7 @@ def test_run_goes_on_after_a_torn_state(digits, tmp_path, capsys):
 )
 def test_every_flipped_bit_is_seen(digits, tmp_path):
     fit(make_network(), digits, tmp_path, epochs=1)
-    whole = runs._read_states(tmp_path)
+    whole = checkpoints._read_states(tmp_path)
     shutil.copytree(tmp_path, tmp_path / "good")
     chance, undetected = random.Random(0), 0
     for suffix, number in ((".json", None), (".keras", 500)):
@@ -328,7 +327,7 @@ def test_every_flipped_bit_is_seen(digits, tmp_path):
         size = path.stat().st_size
         for position in range(size) if number is None else chance.sample(range(size), number):
             flip(path, position, chance.randrange(8))
-            found = runs._read_states(tmp_path, quiet=True)
+            found = checkpoints._read_states(tmp_path, quiet=True)
             # The seventeenth digit of a number may change, and the number be the same.
             assert found in (whole, whole[1:]), (suffix, position)
             undetected += found == whole
@@ -341,10 +340,10 @@ def test_nothing_whole_left_begins_anew_or_goes_on_in_memory(digits, tmp_path, c
     fit(network, digits, tmp_path, epochs=1)
     for path in tmp_path.glob("*.json"):
         path.write_bytes(b"")
-    assert runs.resume(tmp_path) == (None, [])
+    assert checkpoints.resume(tmp_path) == (None, [])
     assert capsys.readouterr().out.count("is damaged and is left out.\n") == 2
     weights = network.get_weights()
-    assert runs.resume(tmp_path, network) == (network, [])
+    assert checkpoints.resume(tmp_path, network) == (network, [])
     assert "Nothing of this run is saved in" in capsys.readouterr().out
     assert all(map(np.array_equal, weights, network.get_weights()))
 
@@ -409,7 +408,7 @@ def test_full_disk_keeps_the_last_state_and_the_run(disk, digits, tmp_path, caps
     folder, found = tmp_path / "run", []
     moments = {
         (1, "end"): disk.fill,
-        (2, 0): lambda: found.append(runs.resume(folder)),
+        (2, 0): lambda: found.append(checkpoints.resume(folder)),
         (2, "end"): disk.free,
     }
     network = make_network()
@@ -420,7 +419,7 @@ def test_full_disk_keeps_the_last_state_and_the_run(disk, digits, tmp_path, caps
     (before, past), *_ = found
     assert len(past) == 1 and int(before.optimizer.iterations) == BATCHES
     assert len(checkpoint.history["loss"]) == 3
-    after, past = runs.resume(folder)
+    after, past = checkpoints.resume(folder)
     assert len(past) == 3 and same(after, network)
     assert not list(folder.glob("*.part.*"))
 
@@ -437,12 +436,14 @@ def test_disk_that_stays_full_keeps_the_run_before(disk, digits, tmp_path, capsy
     disk.fill()
     second = make_network()
     checkpoint = fit(second, digits, tmp_path / "run", epochs=2)
-    with pytest.raises(runs.Stopped, match="Nothing of it is saved; to begin anew, build and"):
+    with pytest.raises(
+        checkpoints.Stopped, match="Nothing of it is saved; to begin anew, build and"
+    ):
         fit(make_network(), digits, tmp_path / "run", moments={(0, 1): press})
     disk.free()
     assert capsys.readouterr().out.count("nothing could be saved") == 3 + 1
     assert len(checkpoint.history["loss"]) == 2
-    saved, past = runs.resume(tmp_path / "run")
+    saved, past = checkpoints.resume(tmp_path / "run")
     assert len(past) == 1 and same(saved, first)
 
 
@@ -481,20 +482,20 @@ def test_loss_that_is_not_a_number_stops_the_run(cause, epoch, finished, digits,
     start = network.get_weights()
     moments = cause(network, digits)
     options = {"validation_data": (digits[0][:32], digits[1][:32]), "moments": moments}
-    with pytest.raises(runs.Stopped) as stopped:
+    with pytest.raises(checkpoints.Stopped) as stopped:
         fit(network, digits, tmp_path, **options)
     first, second = str(stopped.value).splitlines()
     assert f"infinite or not a number in epoch {epoch} of 3." in first
     assert "learning rate" in first and "[0, 1]" in first
-    assert len(runs.resume(tmp_path)[1]) == finished
-    best, past = runs.resume(tmp_path, best=True)
+    assert len(checkpoints.resume(tmp_path)[1]) == finished
+    best, past = checkpoints.resume(tmp_path, best=True)
     kept = f"after epoch {len(past)}, the best one" if finished else "at the start"
     assert f"The network is again as it was {kept}, saved in {place(tmp_path)}." in second
     assert same(network, best) and all(np.isfinite(w).all() for w in network.get_weights())
     assert finished or all(map(np.array_equal, start, network.get_weights()))
     # Mended, the same call works.
     fit(make_network("sgd"), (np.nan_to_num(digits[0]), digits[1]), tmp_path)
-    assert len(runs.resume(tmp_path)[1]) == 3
+    assert len(checkpoints.resume(tmp_path)[1]) == 3
 
 
 @pytest.mark.fault(
@@ -506,10 +507,10 @@ def test_loss_that_is_not_a_number_stops_the_run(cause, epoch, finished, digits,
 def test_broken_weights_are_never_saved_as_an_epoch(digits, tmp_path):
     network = make_network(keras.optimizers.SGD(float("inf")))
     start = network.get_weights()
-    with pytest.raises(runs.Stopped, match="in epoch 1 of 3"):
+    with pytest.raises(checkpoints.Stopped, match="in epoch 1 of 3"):
         fit(network, (digits[0][:32], digits[1][:32]), tmp_path, validation_data=None)
     assert all(map(np.array_equal, start, network.get_weights()))
-    assert runs.resume(tmp_path)[1] == []
+    assert checkpoints.resume(tmp_path)[1] == []
 
 
 @pytest.fixture
@@ -538,9 +539,9 @@ def shown(monkeypatch):
 def test_validation_loss_that_is_not_a_number(saving, shown, digits, tmp_path):
     validation = digits[0][:32].copy()
     validation[3] = np.nan
-    callbacks = [training.LiveCurves(every=2), *([runs.Checkpoint(tmp_path)] if saving else [])]
+    callbacks = [live.LiveCurves(every=2), *([checkpoints.Checkpoint(tmp_path)] if saving else [])]
     kept = "as it was at the start" if saving else "Mend that, then build and compile"
-    with pytest.raises(runs.Stopped, match=kept):
+    with pytest.raises(checkpoints.Stopped, match=kept):
         fit(
             make_network(), digits, tmp_path, callbacks=callbacks,
             validation_data=(validation, digits[1][:32]),
@@ -563,14 +564,14 @@ def test_worse_epochs_never_replace_the_best(digits, tmp_path):
     images, labels = digits
     keras.utils.set_random_seed(0)  # how much eight epochs teach depends on the first weights
     fit(make_network(keras.optimizers.Adam(0.03)), digits, tmp_path, epochs=8)
-    good, past = runs.resume(tmp_path, best=True)
+    good, past = checkpoints.resume(tmp_path, best=True)
     number, score = len(past), past[-1]["val_accuracy"]
-    network, past = runs.resume(tmp_path)
+    network, past = checkpoints.resume(tmp_path)
     network.optimizer.learning_rate.assign(0.2)
     options = {"initial_epoch": len(past), "validation_data": (images[:32], labels[:32])}
     checkpoint = fit(network, (images, (labels + 5) % 10), tmp_path, epochs=12, **options)
     assert score > 0.8 > max(checkpoint.history["val_accuracy"][8:])
-    best, past = runs.resume(tmp_path, best=True)
+    best, past = checkpoints.resume(tmp_path, best=True)
     assert len(past) == number and same(best, good)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         f"epoch_{n}.{suffix}" for n in (number, 11, 12) for suffix in ("json", "keras")
@@ -600,8 +601,8 @@ def test_other_architecture_is_refused(other, digits, tmp_path):
     network = make_network(**options)
     network.fit(*digits, verbose=0)
     weights = network.get_weights()
-    with pytest.raises(runs.CheckpointError) as refused:
-        runs.resume(tmp_path, network)
+    with pytest.raises(checkpoints.CheckpointError) as refused:
+        checkpoints.resume(tmp_path, network)
     first, second = str(refused.value).splitlines()
     assert first == f"{tmp_path.name}/epoch_1.keras holds another network: {difference}."
     assert second.startswith("Use another folder, or begin anew")
@@ -620,16 +621,16 @@ def test_other_keras_version_is_refused(digits, tmp_path):
     fit(network, digits, tmp_path, epochs=1)
     for path in tmp_path.glob("*.json"):
         state = {**json.loads(path.read_text()), "keras": "3.12.0"}
-        state["seal"] = runs._seal(path.with_suffix(".keras"), state)
+        state["seal"] = checkpoints._seal(path.with_suffix(".keras"), state)
         path.write_text(json.dumps(state))
     for given in ({}, {"network": network}, {"best": True}):
-        with pytest.raises(runs.CheckpointError) as refused:
-            runs.resume(tmp_path, **given)
+        with pytest.raises(checkpoints.CheckpointError) as refused:
+            checkpoints.resume(tmp_path, **given)
         versions = f"was saved by Keras 3.12.0; this is Keras {keras.__version__}."
         assert f"epoch_1.keras {versions}\nUse another folder" in str(refused.value)
-    fresh, past = runs.resume(tmp_path, make_network())
+    fresh, past = checkpoints.resume(tmp_path, make_network())
     fit(fresh, digits, tmp_path, epochs=1)
-    assert past == [] and len(runs.resume(tmp_path)[1]) == 1
+    assert past == [] and len(checkpoints.resume(tmp_path)[1]) == 1
 
 
 # The stop button (15) --------------------------------------------------------------------------
@@ -654,12 +655,12 @@ STOPS = {
 def test_stopped_run_goes_on_when_run_again(stop, digits, tmp_path, capsys):
     moment, line, finished = STOPS[stop]
     network = make_network()
-    with pytest.raises(runs.Stopped) as stopped:
+    with pytest.raises(checkpoints.Stopped) as stopped:
         fit(network, digits, tmp_path, moments={moment: press})
     assert str(stopped.value) == f"{line} in {place(tmp_path)}; run this cell again to go on."
     assert stopped.value._render_traceback_() == [str(stopped.value)]
-    saved, _ = runs.resume(tmp_path)
-    resumed, past = runs.resume(tmp_path, network)
+    saved, _ = checkpoints.resume(tmp_path)
+    resumed, past = checkpoints.resume(tmp_path, network)
     assert resumed is network and same(network, saved) and len(past) == finished
     checkpoint = fit(network, digits, tmp_path, initial_epoch=len(past))
     assert [len(values) for values in checkpoint.history.values()] == [3] * 5
@@ -675,11 +676,11 @@ def place(folder):
 def test_compiled_again_begins_a_new_run(digits, tmp_path):
     fit(make_network(), digits, tmp_path, epochs=2)
     fresh = make_network()
-    assert runs.resume(tmp_path, fresh) == (fresh, [])
-    with pytest.raises(runs.Stopped, match="No epoch is saved"):
+    assert checkpoints.resume(tmp_path, fresh) == (fresh, [])
+    with pytest.raises(checkpoints.Stopped, match="No epoch is saved"):
         fit(fresh, digits, tmp_path, moments={(0, 1): press})
     assert (tmp_path / "epoch_2.keras").is_file()  # of the run before, until an epoch is finished
-    again, past = runs.resume(tmp_path, fresh)
+    again, past = checkpoints.resume(tmp_path, fresh)
     assert again is fresh and past == [] and int(fresh.optimizer.iterations) == 0
     fit(fresh, digits, tmp_path, epochs=1)
     assert sorted(path.name for path in tmp_path.glob("*.keras")) == [
@@ -693,7 +694,7 @@ def test_state_of_another_run_is_not_taken_for_the_past(digits, tmp_path, capsys
     network = make_network()
     network.fit(*digits, batch_size=32, verbose=0)  # three steps, and six were saved
     (tmp_path / "epoch_1.json").unlink()
-    assert runs.resume(tmp_path, network) == (network, [])
+    assert checkpoints.resume(tmp_path, network) == (network, [])
     assert "Nothing of this run is saved" in capsys.readouterr().out
 
 
@@ -704,10 +705,10 @@ def test_state_of_another_run_is_not_taken_for_the_past(digits, tmp_path, capsys
     outcome="one line, with what is lost and how to begin anew; the curves so far are shown",
 )
 def test_stop_without_a_checkpoint(shown, digits, tmp_path):
-    with pytest.raises(runs.Stopped) as stopped:
+    with pytest.raises(checkpoints.Stopped) as stopped:
         fit(
             make_network(), digits, tmp_path, moments={(1, 1): press},
-            callbacks=[training.LiveCurves(every=2)],
+            callbacks=[live.LiveCurves(every=2)],
         )  # fmt: skip
     assert str(stopped.value) == (
         "Stopped in epoch 2 of 3. Nothing of it is saved; to begin anew, build and compile the "
@@ -720,8 +721,8 @@ def test_stop_without_a_checkpoint(shown, digits, tmp_path):
 def test_checkpoint_answers_whatever_the_order_of_callbacks(shown, digits, tmp_path):
     for number, moment in enumerate([(1, 0), (1, "validation")]):
         folder = tmp_path / f"{number}"
-        callbacks = [runs.Checkpoint(folder), training.LiveCurves()]
-        with pytest.raises(runs.Stopped, match=f"saved in {place(folder)}"):
+        callbacks = [checkpoints.Checkpoint(folder), live.LiveCurves()]
+        with pytest.raises(checkpoints.Stopped, match=f"saved in {place(folder)}"):
             fit(make_network(), digits, folder, moments={moment: press}, callbacks=callbacks)
 
 
@@ -734,7 +735,7 @@ def test_checkpoint_answers_whatever_the_order_of_callbacks(shown, digits, tmp_p
 def test_second_press_interrupts_at_once(digits, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(make_network(), digits, tmp_path, moments={(1, 0): lambda: (press(), press())})
-    assert len(runs.resume(tmp_path)[1]) == 1
+    assert len(checkpoints.resume(tmp_path)[1]) == 1
 
 
 def test_stop_after_another_error_is_an_ordinary_interrupt(digits, tmp_path):
@@ -751,7 +752,7 @@ def test_run_in_another_thread_leaves_sigint_alone(digits, tmp_path):
     thread = threading.Thread(target=fit, args=(make_network(), digits, tmp_path, 1))
     thread.start()
     thread.join()
-    assert len(runs.resume(tmp_path)[1]) == 1
+    assert len(checkpoints.resume(tmp_path)[1]) == 1
 
 
 # In a real kernel: the cell of notebook 03 that trains, on stand-ins of what it needs. An epoch
@@ -759,11 +760,9 @@ def test_run_in_another_thread_leaves_sigint_alone(digits, tmp_path):
 STAND_INS = """
 import sys, time
 sys.path.insert(0, {root!r})
-from helpers import preflight
 preflight.setup()
 preflight.load_tensorflow()
 import keras, numpy as np, tensorflow as tf
-from helpers import model, training
 
 def wait_and_yield(batches, seconds):
     for number in range(batches):
@@ -846,7 +845,7 @@ def printed(outputs):
 )
 def test_stop_button_in_a_real_kernel(kernel):
     notebook = nbformat.read(ROOT / "notebooks" / "03_train_the_network.ipynb", as_version=4)
-    cell = next(c.source for c in notebook.cells if "training.Checkpoint(folder)" in c.source)
+    cell = next(c.source for c in notebook.cells if "checkpoints.Checkpoint(folder)" in c.source)
     ((status, outputs),) = kernel.run(STAND_INS.format(root=str(ROOT)))
     assert status == "ok", outputs
     kernel.run(COMPILE)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from helpers import data, model, recipes
+from helpers import data, model, model_files
+from tools import records, scores, train
 
 ROWS = [
     ("conv2d_1", (None, 26, 26, 32), 320),
@@ -38,7 +39,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def shipped():
-    return model.load_shipped_model()
+    return model_files.load_shipped_model()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
@@ -126,18 +127,18 @@ def test_shipped_model_is_plain_keras():
         "'helpers' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, model.SHIPPED],
+        [sys.executable, "-c", code, model_files.SHIPPED],
         capture_output=True,
         text=True,
-        cwd=model.MODELS,
+        cwd=model_files.MODELS,
     )
     assert done.stdout.strip() == "597738 (None, 28, 28, 1) float32 float32 False", done.stderr
 
 
 def test_missing_shipped_model_says_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(model, "SHIPPED", tmp_path / "mnist_cnn.keras")
+    monkeypatch.setattr(model_files, "SHIPPED", tmp_path / "mnist_cnn.keras")
     with pytest.raises(FileNotFoundError, match="git checkout models/"):
-        model.load_shipped_model()
+        model_files.load_shipped_model()
 
 
 def test_loaded_model_keeps_its_custom_layer_and_its_optimizer(tmp_path):
@@ -145,7 +146,7 @@ def test_loaded_model_keeps_its_custom_layer_and_its_optimizer(tmp_path):
     network.compile("adam", "sparse_categorical_crossentropy")
     network.optimizer.build(network.trainable_variables)
     network.save(tmp_path / "own.keras")
-    loaded = model.load_model(str(tmp_path / "own.keras"))
+    loaded = model_files.load_model(str(tmp_path / "own.keras"))
     assert isinstance(loaded.get_layer("batch_normalization_1"), model.BatchNormalization)
     assert isinstance(loaded.optimizer, keras.optimizers.Adam)
     for a, b in zip(loaded.get_weights(), network.get_weights(), strict=True):
@@ -155,12 +156,12 @@ def test_loaded_model_keeps_its_custom_layer_and_its_optimizer(tmp_path):
 @pytest.mark.mnist
 def test_shipped_model_is_seed_0_of_its_recipe(shipped):
     _, (images, labels) = data.load_mnist()
-    name = recipes.SHIPPED_RECIPE
-    kept = recipes.read_probabilities(name)["seed_0"]
+    name = train.SHIPPED_RECIPE
+    kept = records.read_probabilities(name)["seed_0"]
     probabilities = model.predict(shipped, images)
     np.testing.assert_allclose(kept, probabilities, atol=2e-3)
-    recorded = recipes.read_record(name)["runs"]["seed_0"]["test"]
-    assert recipes.measure(probabilities, labels) == recorded
+    recorded = records.read_record(name)["runs"]["seed_0"]["test"]
+    assert scores.measure(probabilities, labels) == recorded
     assert recorded["n"] == 10_000 and recorded["errors"] <= 40
 
 

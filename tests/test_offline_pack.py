@@ -134,7 +134,7 @@ def test_pack_sets_up_and_runs_without_a_network(pack):
     for command in (venv, install, [*start[:-1], "--version"]):
         done = run(command, cwd=here, env={"PIP_NO_COMPILE": "1"})  # half a minute less
         assert done.returncode == 0, done.stdout + done.stderr
-    done = run([start[0], "notebooks/execute.py", "--out", pack / "run", "00_start_here"], cwd=here)
+    done = run([start[0], "tools/run.py", "--out", pack / "run", "00_start_here"], cwd=here)
     assert done.returncode == 0, done.stdout + done.stderr
     page = (pack / "run" / "00_start_here.html").read_text(encoding="utf-8")
     assert "MNIST: 60,000 training and 10,000 test images, verified." in page

@@ -13,9 +13,10 @@ import psutil
 import pytest
 from scipy import stats
 
-from helpers import data, model, recipes, runs, training
+from helpers import augmentation, checkpoints, data, model, model_files
+from tools import records, scores, train
 
-RECORDED = [name for name in recipes.RECIPES if (model.MODELS / f"{name}.json").is_file()]
+RECORDED = [name for name in train.RECIPES if (model_files.MODELS / f"{name}.json").is_file()]
 
 
 @pytest.fixture
@@ -24,8 +25,8 @@ def tiny(monkeypatch, tmp_path):
     layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
     monkeypatch.setattr(model, "build_model", lambda dtype: keras.Sequential(layers))
     monkeypatch.setattr(model, "plain_copy", lambda network: network)
-    monkeypatch.setattr(model, "MODELS", tmp_path / "models")
-    monkeypatch.setattr(model, "SHIPPED", tmp_path / "models" / "mnist_cnn.keras")
+    monkeypatch.setattr(model_files, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(model_files, "SHIPPED", tmp_path / "models" / "mnist_cnn.keras")
     monkeypatch.setenv("MNIST_RUNS", str(tmp_path / "runs"))
     (tmp_path / "models").mkdir()
     return tmp_path / "models"
@@ -40,14 +41,14 @@ def test_train_goes_on_where_it_was_stopped(digits, tiny, tmp_path):
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=stop_after_the_first_epoch, daemon=True).start()
-    with pytest.raises(runs.Stopped, match=r"Stopped in epoch \d+ of 300"):
-        recipes.train(recipes.Recipe(epochs=300), *digits, 0, folder)
-    _, past = runs.resume(folder)
+    with pytest.raises(checkpoints.Stopped, match=r"Stopped in epoch \d+ of 300"):
+        train.train(train.Recipe(epochs=300), *digits, 0, folder)
+    _, past = checkpoints.resume(folder)
     assert 1 <= len(past) < 300
-    longer = recipes.Recipe(epochs=len(past) + 1)
-    network, rows = recipes.train(longer, *digits, 0, folder)
+    longer = train.Recipe(epochs=len(past) + 1)
+    network, rows = train.train(longer, *digits, 0, folder)
     assert rows[:-1] == past and len(rows) == int(network.optimizer.iterations)
-    assert recipes.train(longer, *digits, 0, folder)[1] == rows  # nothing is left to do
+    assert train.train(longer, *digits, 0, folder)[1] == rows  # nothing is left to do
 
 
 def test_last_epochs_show_the_images_as_they_are(digits, tiny, monkeypatch):
@@ -59,7 +60,7 @@ def test_last_epochs_show_the_images_as_they_are(digits, tiny, monkeypatch):
         shown.append((initial_epoch, epochs, np.allclose(pixels, given, atol=1e-5)))
 
     monkeypatch.setattr(keras.Sequential, "fit", fit)
-    recipes.train(recipes.Recipe(epochs=5, plain_epochs=2), *digits, 0)
+    train.train(train.Recipe(epochs=5, plain_epochs=2), *digits, 0)
     assert shown == [(0, 3, False), (3, 5, True)]
 
 
@@ -73,43 +74,43 @@ def small_data(digits, tiny, monkeypatch):
 
 
 def test_command_records_each_seed_once(small_data, tiny, monkeypatch):
-    short = recipes.Recipe(epochs=3, plain_epochs=1, weight_decay=0.1)
-    monkeypatch.setitem(recipes.RECIPES, "best", short)
-    recipes.main(["best", "--seeds", "2"])
-    first = recipes.read_record("best")
-    recipes.main(["best", "--seeds", "3"])
-    record, kept = recipes.read_record("best"), recipes.read_probabilities("best")
+    short = train.Recipe(epochs=3, plain_epochs=1, weight_decay=0.1)
+    monkeypatch.setitem(train.RECIPES, "best", short)
+    train.main(["best", "--seeds", "2"])
+    first = records.read_record("best")
+    train.main(["best", "--seeds", "3"])
+    record, kept = records.read_record("best"), records.read_probabilities("best")
     assert list(record["runs"]) == ["seed_0", "seed_1", "seed_2"]
     assert record["runs"]["seed_0"] == first["runs"]["seed_0"]
     assert record["recipe"]["weight_decay"] == 0.1
     assert record["statistics"]["all"]["one_network"]["seeds"] == 3
     assert record["statistics"]["without_disputed"]["n"] == 38
     shipped = {"mnist_cnn.keras", "mnist_cnn.png"}
-    assert set(model.read_digests(tiny)) == {"best.json", "best.npz"} | shipped
-    for file in model.read_digests(tiny):
-        model.check_digest(tiny / file)
+    assert set(model_files.read_digests(tiny)) == {"best.json", "best.npz"} | shipped
+    for file in model_files.read_digests(tiny):
+        model_files.check_digest(tiny / file)
     assert kept["seed_0"].dtype == np.float16 and kept["seed_0_shifted"].shape == (40, 10)
-    assert not runs.run_folder("best_seed_2").exists()
+    assert not checkpoints.run_folder("best_seed_2").exists()
 
 
 def test_seed_0_of_best_is_the_shipped_model(small_data, digits, tiny, monkeypatch):
-    monkeypatch.setitem(recipes.RECIPES, "best", recipes.Recipe(epochs=2))
-    recipes.main(["quick", "--seeds", "1"])
-    assert not model.SHIPPED.exists()
-    recipes.main(["--seeds", "2"])
-    read = model.predict(model.load_shipped_model(), digits[0])
-    np.testing.assert_allclose(recipes.read_probabilities("best")["seed_0"], read, atol=1e-3)
-    model.SHIPPED.write_bytes(b"damaged")  # then it is made again, and only it
-    first = recipes.read_record("best")["runs"]
-    recipes.main(["--seeds", "1"])
-    second = recipes.read_record("best")["runs"]
-    assert model.SHIPPED.is_file() and set(second) == {"seed_0", "seed_1"}
+    monkeypatch.setitem(train.RECIPES, "best", train.Recipe(epochs=2))
+    train.main(["quick", "--seeds", "1"])
+    assert not model_files.SHIPPED.exists()
+    train.main(["--seeds", "2"])
+    read = model.predict(model_files.load_shipped_model(), digits[0])
+    np.testing.assert_allclose(records.read_probabilities("best")["seed_0"], read, atol=1e-3)
+    model_files.SHIPPED.write_bytes(b"damaged")  # then it is made again, and only it
+    first = records.read_record("best")["runs"]
+    train.main(["--seeds", "1"])
+    second = records.read_record("best")["runs"]
+    assert model_files.SHIPPED.is_file() and set(second) == {"seed_0", "seed_1"}
     assert second["seed_1"] == first["seed_1"]
 
 
 def test_no_seed_at_a_time_is_refused_in_a_line(capsys):
     with pytest.raises(SystemExit):
-        recipes.main(["quick", "--jobs", "0"])
+        train.main(["quick", "--jobs", "0"])
     assert "--jobs must be 1 or more" in capsys.readouterr().err
 
 
@@ -127,24 +128,24 @@ def test_several_seeds_at_a_time_give_what_one_after_the_other_does(monkeypatch)
             pass
 
         def submit(self, call, *arguments):
-            done = recipes.concurrent.futures.Future()
+            done = train.concurrent.futures.Future()
             done.set_result(call(*arguments))
             return done
 
-    monkeypatch.setattr(recipes.concurrent.futures, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(recipes, "train_seed", lambda name, seed: (seed, name))
-    monkeypatch.setattr(recipes.preflight, "count_cores", lambda: 5)
-    alone = list(recipes.train_seeds("quick", [2, 3], 1))
-    assert sorted(recipes.train_seeds("quick", [2, 3], 2)) == alone == [(2, "quick"), (3, "quick")]
-    assert calls == [(2, "spawn", recipes.prepare_worker, (2,))]
+    monkeypatch.setattr(train.concurrent.futures, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(train, "train_seed", lambda name, seed: (seed, name))
+    monkeypatch.setattr(train.preflight, "count_cores", lambda: 5)
+    alone = list(train.train_seeds("quick", [2, 3], 1))
+    assert sorted(train.train_seeds("quick", [2, 3], 2)) == alone == [(2, "quick"), (3, "quick")]
+    assert calls == [(2, "spawn", train.prepare_worker, (2,))]
 
 
 def test_trainings_end_with_the_process_that_started_them():
     start = """
 import concurrent.futures, multiprocessing, os, time
-from helpers import recipes
+from tools import train
 spawn = multiprocessing.get_context("spawn")
-pool = concurrent.futures.ProcessPoolExecutor(1, spawn, recipes.prepare_worker, (1,))
+pool = concurrent.futures.ProcessPoolExecutor(1, spawn, train.prepare_worker, (1,))
 print(pool.submit(os.getpid).result(), flush=True)
 pool.submit(time.sleep, 600).result()
 """
@@ -168,16 +169,16 @@ def test_shifted_reading_is_the_mean_over_five_positions(digits):
             return np.repeat(images[:, 14, 14], 10, axis=1)  # the pixel in the middle
 
     images = digits[0][:3]
-    plain, shifted = recipes.predict_shifted(Network(), images)
-    around = [images[:, 14 - r, 14 - c] / 255 for r, c in recipes.SHIFTS]
+    plain, shifted = train.predict_shifted(Network(), images)
+    around = [images[:, 14 - r, 14 - c] / 255 for r, c in train.SHIFTS]
     np.testing.assert_allclose(plain[:, 0], around[0], atol=1e-3)
     np.testing.assert_allclose(shifted[:, 0], np.mean(around, axis=0), atol=1e-3)
-    assert len(set(recipes.SHIFTS)) == 5
+    assert len(set(train.SHIFTS)) == 5
 
 
 def test_spread_is_students():
     values = [0.995, 0.996, 0.997, 0.9955]
-    result = recipes.spread(values)
+    result = scores.spread(values)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     np.testing.assert_allclose(result["interval"], expected, atol=1e-6)
     assert (result["best"], result["worst"], result["seeds"]) == (0.997, 0.995, 4)
@@ -187,7 +188,7 @@ def test_spread_is_students():
 def test_ensemble_reads_by_the_mean_of_the_probabilities():
     labels = np.arange(4) % 10
     sure, unsure = np.eye(10)[labels], np.eye(10)[(labels + 1) % 10] * 0.4
-    result = recipes.ensemble(np.stack([sure, unsure, unsure]), labels)
+    result = scores.ensemble(np.stack([sure, unsure, unsure]), labels)
     assert (result["errors"], result["n"]) == (0, 4)
     assert result["without_two"]["worst"] == 0.0  # where only one of the unsure is left
     assert result["interval"][1] == 1.0 and 0.5 < result["interval"][0] < 0.52
@@ -195,8 +196,8 @@ def test_ensemble_reads_by_the_mean_of_the_probabilities():
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_record_follows_from_the_kept_probabilities(name):
-    record, kept = recipes.read_record(name), recipes.read_probabilities(name)
-    assert record["recipe"] == json.loads(json.dumps(recipes.asdict(recipes.RECIPES[name])))
+    record, kept = records.read_record(name), records.read_probabilities(name)
+    assert record["recipe"] == json.loads(json.dumps(train.asdict(train.RECIPES[name])))
     assert sorted(kept) == sorted(
         f"{run}{part}" for run in record["runs"] for part in ("", "_shifted")
     )
@@ -211,16 +212,16 @@ def test_record_follows_from_the_kept_probabilities(name):
 @pytest.mark.parametrize("name", RECORDED)
 def test_statistics_follow_from_the_kept_probabilities(name, tmp_path, monkeypatch):
     _, (_, labels) = data.load_mnist()
-    record, kept = recipes.read_record(name), recipes.read_probabilities(name)
+    record, kept = records.read_record(name), records.read_probabilities(name)
     for run, values in record["runs"].items():
-        assert values["test"] == recipes.measure(kept[run], labels)
-        assert values["test_shifted"] == recipes.measure(kept[f"{run}_shifted"], labels)
-    monkeypatch.setattr(model, "MODELS", tmp_path)
-    recipes.write_record(name, record, kept)
-    recipes.summarise(name, labels)
-    assert recipes.read_record(name) == record
+        assert values["test"] == scores.measure(kept[run], labels)
+        assert values["test_shifted"] == scores.measure(kept[f"{run}_shifted"], labels)
+    monkeypatch.setattr(model_files, "MODELS", tmp_path)
+    records.write_record(name, record, kept)
+    records.summarise(name, labels)
+    assert records.read_record(name) == record
 
 
 def test_quick_is_the_recipe_of_notebook_03():
-    quick = recipes.RECIPES["quick"]
-    assert (quick.epochs, quick.plain_epochs, quick.limits) == (3, 0, training.LIMITS)
+    quick = train.RECIPES["quick"]
+    assert (quick.epochs, quick.plain_epochs, quick.limits) == (3, 0, augmentation.LIMITS)

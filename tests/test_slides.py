@@ -1,7 +1,6 @@
 """The deck of slides: what each cell becomes, and what nbconvert makes of it."""
 
 import base64
-import importlib
 import re
 import struct
 from pathlib import Path
@@ -11,20 +10,14 @@ import pytest
 from nbconvert import SlidesExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools import slides
+
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = [
     path
     for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not path.stem.endswith("_solutions")
 ]
-
-
-@pytest.fixture(scope="module")
-def slides():
-    """Load the module that marks the cells."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "notebooks")
-        yield importlib.import_module("slides")
 
 
 def code(height=None, source="print(1)"):
@@ -37,7 +30,7 @@ def code(height=None, source="print(1)"):
     return new_code_cell(source, outputs=outputs)
 
 
-def marks(slides, *cells):
+def marks(*cells):
     """Return the slide type of each cell; a text stands for a Markdown cell."""
     cells = [new_markdown_cell(cell) if isinstance(cell, str) else cell for cell in cells]
     notebook = new_notebook(cells=cells)
@@ -74,13 +67,13 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_cells_are_marked(slides, case):
+def test_cells_are_marked(case):
     cells, expected = CASES[case]
-    assert marks(slides, *cells) == expected.split()
+    assert marks(*cells) == expected.split()
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_deck_has_the_headings_and_no_code(slides, path):
+def test_deck_has_the_headings_and_no_code(path):
     notebook = nbformat.read(path, as_version=4)
     slides.mark_slides(notebook)
     deck = SlidesExporter(exclude_input=True).from_notebook_node(notebook)[0]

@@ -46,7 +46,7 @@ def test_readme_has_the_measured_seconds():
 
 def test_readme_has_the_seconds_measured_on_one_core_where_there_are_any():
     head = re.search(r"^\| Notebook \|.+$", README, re.MULTILINE)[0]
-    assert ("One core" in head) == bool(ONE_CORE), "run: python notebooks/execute.py --small"
+    assert ("One core" in head) == bool(ONE_CORE), "run: python -m tools.measure --small"
     if ONE_CORE:
         assert set(NOTEBOOKS) <= set(ONE_CORE)
         expected = {name: f"{ONE_CORE[name]['seconds']:.0f} s" for name in NOTEBOOKS}

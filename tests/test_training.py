@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import training
+from helpers import augmentation, checkpoints, files, live, training
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def tiny():
 
 def coefficients(angle=0.0, scales=(1.0, 1.0), shear=0.0, shift=(0.0, 0.0)):
     values = (tf.constant([v], tf.float32) for v in (angle, scales, shear, shift))
-    return training.affine_coefficients(*values)
+    return augmentation.affine_coefficients(*values)
 
 
 def dot(row, column):
@@ -61,7 +61,7 @@ def test_end_of_an_epoch_does_not_wait_for_a_tuner(digits):
 
 def test_transform_that_does_nothing_changes_nothing(digits):
     images = digits[0][:1, ..., None].astype("float32") / 255
-    np.testing.assert_allclose(training.transform(images, *coefficients()), images, atol=1e-6)
+    np.testing.assert_allclose(augmentation.transform(images, *coefficients()), images, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_transform_that_does_nothing_changes_nothing(digits):
     ids=["shift", "quarter turn", "zoom"],
 )
 def test_transforms_move_a_dot_where_they_should(given, lands):
-    moved = training.transform(dot(10, 10), *coefficients(**given)).numpy()[0, ..., 0]
+    moved = augmentation.transform(dot(10, 10), *coefficients(**given)).numpy()[0, ..., 0]
     row, column = np.unravel_index(moved.argmax(), moved.shape)
     assert abs(row - lands[0]) <= 1 and abs(column - lands[1]) <= 1
 
@@ -82,15 +82,17 @@ def test_transforms_move_a_dot_where_they_should(given, lands):
 @pytest.mark.parametrize("more", [{}, {"elastic": 0.5}], ids=["affine", "elastic"])
 def test_random_transform_stays_within_its_limits(more):
     images, random = tf.repeat(dot(14, 14), 200, axis=0), tf.random.Generator.from_seed(0)
-    moved = training.random_transform(images, random, {**training.LIMITS, **more}).numpy()[..., 0]
+    moved = augmentation.random_transform(images, random, {**augmentation.LIMITS, **more}).numpy()[
+        ..., 0
+    ]
     ink = moved.sum(axis=(1, 2))
     centre = (moved.sum(axis=2) @ np.arange(28)) / ink
-    assert abs(centre - 14).max() < training.LIMITS["shift"] + 0.6 + sum(more.values()) * 1.4
+    assert abs(centre - 14).max() < augmentation.LIMITS["shift"] + 0.6 + sum(more.values()) * 1.4
     assert centre.std() > 0.8
 
 
 def test_field_of_displacements_is_smooth_and_within_its_limit():
-    field = training.random_field(50, tf.random.Generator.from_seed(0), 1.5).numpy()
+    field = augmentation.random_field(50, tf.random.Generator.from_seed(0), 1.5).numpy()
     assert field.shape == (50, 2, 28, 28)
     assert 1.5 < abs(field).max() < 1.5 * 1.4  # a cubic overshoots its knots
     assert abs(field.mean()) < 0.1 and 0.5 < field.std() < 1
@@ -101,8 +103,8 @@ def test_field_of_displacements_is_smooth_and_within_its_limit():
 def test_bending_by_no_field_is_the_affine_transform(digits):
     images = np.pad(digits[0][:20, 4:-4, 4:-4, None], ((0, 0), (4, 4), (4, 4), (0, 0))) / 255
     turn = [np.repeat(c, 20) for c in coefficients(angle=0.2, shift=(1.0, -1.5))]
-    bent = training.bend(images.astype("float32"), np.zeros((20, 2, 28, 28), "float32"), *turn)
-    affine = training.transform(images.astype("float32"), *turn)
+    bent = augmentation.bend(images.astype("float32"), np.zeros((20, 2, 28, 28), "float32"), *turn)
+    affine = augmentation.transform(images.astype("float32"), *turn)
     np.testing.assert_allclose(bent, affine, atol=1e-4)
 
 
@@ -110,7 +112,7 @@ def test_bending_moves_each_pixel_by_its_own_displacement():
     field = np.zeros((1, 2, 28, 28), "float32")
     field[0, 0, :, :14] = 3  # left of the middle, ink comes from three pixels to the right
     images = dot(10, 8) + dot(10, 20)
-    moved = training.bend(images, field, *coefficients()).numpy()[0, 10, :, 0]
+    moved = augmentation.bend(images, field, *coefficients()).numpy()[0, 10, :, 0]
     assert moved[5] == pytest.approx(1) and moved[20] == pytest.approx(1)
     assert np.count_nonzero(moved > 1e-3) == 2
 
@@ -125,10 +127,10 @@ def test_one_cycle_rises_peaks_after_a_fifth_and_ends_near_zero():
 
 def test_resume_goes_on_at_the_last_finished_epoch(tiny, digits, tmp_path):
     dataset = training.make_dataset(*digits, training=True, batch_size=8)
-    assert training.resume(tmp_path) == (None, [])
-    first, checkpoint = tiny(), training.Checkpoint(tmp_path)
+    assert checkpoints.resume(tmp_path) == (None, [])
+    first, checkpoint = tiny(), checkpoints.Checkpoint(tmp_path)
     first.fit(dataset, epochs=2, shuffle=False, callbacks=[checkpoint], verbose=0)
-    second, past = training.resume(tmp_path)
+    second, past = checkpoints.resume(tmp_path)
     assert len(past) == 2 and int(second.optimizer.iterations) == 10
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -137,14 +139,14 @@ def test_resume_goes_on_at_the_last_finished_epoch(tiny, digits, tmp_path):
     second.fit(dataset, epochs=3, initial_epoch=2, shuffle=False, callbacks=[checkpoint], verbose=0)
     assert list(checkpoint.history) == ["accuracy", "loss", "seconds"]
     assert [len(values) for values in checkpoint.history.values()] == [3, 3, 3]
-    assert training.resume(tmp_path)[1][:2] == past
+    assert checkpoints.resume(tmp_path)[1][:2] == past
     assert sum(checkpoint.history["seconds"]) > 0
 
 
 def test_new_run_in_the_same_folder_starts_its_history_anew(tiny, digits, tmp_path):
     dataset = training.make_dataset(*digits, batch_size=8)
     for _ in range(2):
-        checkpoint = training.Checkpoint(tmp_path)
+        checkpoint = checkpoints.Checkpoint(tmp_path)
         tiny().fit(dataset, epochs=2, shuffle=False, callbacks=[checkpoint], verbose=0)
     assert len(checkpoint.history["loss"]) == 2
 
@@ -158,15 +160,15 @@ def test_failed_write_leaves_the_good_file_and_no_rest(tmp_path):
         raise OSError("No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        training.write_beside(path, fail)
+        files.write_beside(path, fail)
     assert path.read_text() == "good" and list(tmp_path.iterdir()) == [path]
 
 
 def test_run_folder_is_in_build_unless_told_otherwise(monkeypatch, tmp_path):
     monkeypatch.delenv("MNIST_RUNS", raising=False)
-    assert training.run_folder("a").parts[-2:] == ("build", "a")
+    assert checkpoints.run_folder("a").parts[-2:] == ("build", "a")
     monkeypatch.setenv("MNIST_RUNS", str(tmp_path))
-    assert training.run_folder("a") == tmp_path / "a"
+    assert checkpoints.run_folder("a") == tmp_path / "a"
 
 
 def test_live_curves_show_a_full_bar_and_a_figure(tiny, digits, monkeypatch):
@@ -179,14 +181,14 @@ def test_live_curves_show_a_full_bar_and_a_figure(tiny, digits, monkeypatch):
         def update(self, content, **_):
             shown.append(content)
 
-    monkeypatch.setattr(training, "display", lambda content, **_: Handle(content))
+    monkeypatch.setattr(live, "display", lambda content, **_: Handle(content))
     dataset = training.make_dataset(*digits, batch_size=8)
     tiny().fit(
         dataset,
         epochs=2,
         validation_data=dataset,
         shuffle=False,
-        callbacks=[training.LiveCurves(every=2)],
+        callbacks=[live.LiveCurves(every=2)],
         verbose=0,
     )
     bars = [content["text/html"] for content in shown if isinstance(content, dict)]

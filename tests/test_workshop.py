@@ -6,12 +6,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import timetable
+
+from tools import lessons, publish
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = ("00", "01", "02", "03", "04", "05")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-FIRST = "\n\n".join(cell.source for cell in nbformat.read(timetable.find_lesson("00"), 4).cells)
+FIRST = "\n\n".join(cell.source for cell in nbformat.read(lessons.find_lesson("00").path, 4).cells)
 
 
 def rows(text, number):
@@ -21,18 +22,18 @@ def rows(text, number):
 
 def exercise_minutes(number):
     """Return the minutes of a lesson's exercises."""
-    return sum(section["exercises"] for section in timetable.measure_sections(number).values())
+    return sum(section["exercises"] for section in publish.measure_sections(number).values())
 
 
 def test_sheet_is_up_to_date():
-    sheet = timetable.SHEET.read_text(encoding="utf-8")
-    assert timetable.fill(sheet) == sheet, "run: python notebooks/timetable.py"
+    sheet = publish.SHEET.read_text(encoding="utf-8")
+    assert publish.fill(sheet) == sheet, "run: python -m tools.publish"
 
 
-@pytest.mark.parametrize("name", timetable.PLANS)
+@pytest.mark.parametrize("name", publish.PLANS)
 def test_plan_adds_up_and_leaves_time_for_questions(name):
-    plan = timetable.PLANS[name]
-    table = timetable.render_plan(plan)
+    plan = publish.PLANS[name]
+    table = publish.render_plan(plan)
     timed = [row for row in table.splitlines() if re.match(r"\| \d", row)]
     minutes = [int(row.rsplit("|", 2)[1]) for row in timed]
     assert sum(minutes) == plan["minutes"]
@@ -44,17 +45,17 @@ def test_plan_adds_up_and_leaves_time_for_questions(name):
 
 
 def test_every_section_has_its_row():
-    table = timetable.render_sections()
+    table = publish.render_sections()
     for number in LESSONS:
-        sources = [c.source for c in nbformat.read(timetable.find_lesson(number), 4).cells]
+        sources = [c.source for c in nbformat.read(lessons.find_lesson(number).path, 4).cells]
         for heading in re.findall(r"^## (.+)$", "\n".join(sources), re.MULTILINE):
-            assert heading in timetable.CLOSING or f"| {number} | {heading} |" in table
+            assert heading in publish.CLOSING or f"| {number} | {heading} |" in table
 
 
 @pytest.mark.parametrize("number", LESSONS)
 def test_lesson_and_tables_state_the_counted_minutes(number):
-    read, exercises = timetable.state_reading(number), exercise_minutes(number)
-    cells = nbformat.read(timetable.find_lesson(number), 4).cells
+    read, exercises = publish.state_reading(number), exercise_minutes(number)
+    cells = nbformat.read(lessons.find_lesson(number).path, 4).cells
     opening = "\n\n".join(cell.source for cell in cells).partition("\n## ")[0]
     assert f"{read} minutes to read" in opening
     for text in (README, FIRST):
@@ -62,17 +63,17 @@ def test_lesson_and_tables_state_the_counted_minutes(number):
 
 
 def test_sections_take_what_the_notebook_takes():
-    measured = json.loads(timetable.MEASURED.read_text(encoding="utf-8"))["notebooks"]
+    measured = json.loads(publish.MEASURED.read_text(encoding="utf-8"))["notebooks"]
     for number in LESSONS:
-        whole = measured[timetable.find_lesson(number).stem]
+        whole = measured[lessons.find_lesson(number).path.stem]
         assert 0 < sum(whole["sections"].values()) <= whole["seconds"]
 
 
 def test_a_section_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="03 has no section Nothing"):
-        timetable.add_up("03", ["Nothing"])
+        publish.add_up("03", ["Nothing"])
 
 
 def test_a_sheet_without_a_place_is_refused():
     with pytest.raises(ValueError, match="no place for the table: <!-- 90 minutes -->"):
-        timetable.fill("# A sheet")
+        publish.fill("# A sheet")

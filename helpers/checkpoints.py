@@ -14,7 +14,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from helpers import data, model, preflight
+from helpers import data, model_files, preflight
+from helpers.files import write_beside, write_text
 
 
 class Stopped(preflight.SetupError):
@@ -236,7 +237,7 @@ def resume(folder, network=None, best=False):
     state = max(of_run, key=_score) if best else states[0]
     _check_fits(state, network)
     if network is None:
-        return model.load_model(state["path"]), state["rows"]
+        return model_files.load_model(state["path"]), state["rows"]
     network.load_weights(state["path"])
     return network, state["rows"]
 
@@ -253,35 +254,20 @@ def run_folder(name):
     return Path(os.environ.get("MNIST_RUNS", data.ROOT / "build")) / name
 
 
-def write_beside(path, write):
-    """Write a file so that the good one on disk is replaced only by a complete one.
-
-    Args:
-        path: the file to make or replace.
-        write: called with a temporary path in the same folder; `model.save`, for example.
-    """
-    path = Path(path)
-    beside = path.with_name(f"{path.stem}.part{path.suffix}")
-    try:
-        write(beside)
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())  # or a power cut may leave the good name on an empty file
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _write_state(path, network, state):
     """Write a network, then the .json that makes it count."""
     write_beside(path, network.save)
     state = {**state, "keras": keras.__version__}
     text = json.dumps({**state, "seal": _seal(path, state)}, indent=1)
-    write_beside(path.with_suffix(".json"), lambda part: part.write_text(text, encoding="utf-8"))
+    write_text(path.with_suffix(".json"), text)
 
 
 def _seal(path, state):
     """Return a SHA-256 of a network's file and of what is stored with it."""
-    content = [model.digest(path), *(state[name] for name in ("run", "steps", "keras", "rows"))]
+    content = [
+        model_files.digest(path),
+        *(state[name] for name in ("run", "steps", "keras", "rows")),
+    ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
 """Make one folder from which the series is set up, and read, without a network.
 
-`python notebooks/offline_pack.py` writes build/offline-pack: the project with MNIST in it, the
+`python -m tools.offline_pack` writes build/offline-pack: the project with MNIST in it, the
 wheels for this system and this Python, the notebooks as pages, and a README. It is made beside
 its place and moved there when it is complete.
 """
@@ -14,10 +14,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import execute
 import nbformat
 
-ROOT = execute.ROOT
+from helpers.files import write_text
+from tools import lessons, measure, pages
+
+ROOT = lessons.ROOT
 PACK = ROOT / "build" / "offline-pack"
 UNKNOWN = {"seconds": math.nan, "peak_mb": math.nan}
 README = """mnist-CNN, to set up without a network. To read only, open html/index.html in a browser.
@@ -85,7 +87,7 @@ def make_pack(out):
     try:
         copy_project(part / "mnist-CNN")
         copy_mnist(part / "mnist-CNN" / "data" / "mnist")
-        pages = write_pages(part / "html")
+        written = write_pages(part / "html")
         wheels = fetch_wheels(ROOT / "requirements.txt", part / "wheels")
         write_readme(part)
         size = sum(path.stat().st_size for path in part.rglob("*"))
@@ -96,7 +98,7 @@ def make_pack(out):
     finally:
         remove(part)
     remove(old)
-    print(f"{out}: {wheels} wheels, {pages} pages, MNIST, {size / 1e9:.1f} GB in all.")
+    print(f"{out}: {wheels} wheels, {written} pages, MNIST, {size / 1e9:.1f} GB in all.")
     print("Copy the whole folder; its README.txt says how to set up from it.")
 
 
@@ -157,15 +159,15 @@ def find_mnist(data):
 
 def write_pages(folder):
     """Write the notebooks, as they were last executed, as pages; return how many."""
-    measured = json.loads(execute.MEASURED.read_text(encoding="utf-8"))["notebooks"]
+    measured = json.loads(measure.MEASURED.read_text(encoding="utf-8"))["notebooks"]
     results = []
-    for path in execute.find_notebooks([]):
+    for path in lessons.list_notebooks():
         notebook = nbformat.read(path, as_version=4)
-        title = execute.find_title(notebook, path)
-        page = execute.render(notebook, title, path.parent)
-        execute.write(folder / f"{path.stem}.html", page)
+        title = pages.find_title(notebook, path)
+        page = pages.render(notebook, title, path.parent)
+        write_text(folder / f"{path.stem}.html", page)
         results.append({"path": path, "title": title, **measured.get(path.stem, UNKNOWN)})
-    execute.write(folder / "index.html", execute.render_index(results))
+    write_text(folder / "index.html", pages.render_index(results))
     return len(results)
 
 
@@ -200,7 +202,7 @@ def write_readme(folder):
         pip=next((folder / "wheels").glob("pip-*.whl")).name,
         options=OPTIONS,
     )
-    execute.write(folder / "README.txt", text)
+    write_text(folder / "README.txt", text)
 
 
 if __name__ == "__main__":

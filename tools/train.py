@@ -1,4 +1,4 @@
-"""Whole training runs by name: `python -m helpers.training best` trains and records ten seeds.
+"""Whole training runs by name: `python -m tools.train best` trains and records ten seeds.
 
 A run that was killed goes on at its last finished epoch when the command is given again; seeds that
 are recorded already are left alone.
@@ -6,8 +6,6 @@ are recorded already are left alone.
 
 import argparse
 import concurrent.futures
-import itertools
-import json
 import multiprocessing
 import os
 import shutil
@@ -17,10 +15,11 @@ from dataclasses import asdict, dataclass, field
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy import stats
 
-from helpers import data, model, plots, preflight, training
-from helpers.runs import Checkpoint, resume, run_folder, write_beside
+from helpers import augmentation, checkpoints, data, model, model_files, preflight, training
+from helpers.checkpoints import Checkpoint, resume, run_folder
+from helpers.files import write_beside
+from tools import records, scores
 
 SHIPPED_RECIPE = "best"  # its seed 0 is the model that the notebooks load
 PLAIN = "plain.keras"  # a run's network, when it is trained
@@ -35,7 +34,7 @@ class Recipe:
     epochs: int
     plain_epochs: int = 0  # the last ones, in which the images are shown as they are
     weight_decay: float = 0.01
-    limits: dict = field(default_factory=lambda: training.LIMITS)  # of the transforms
+    limits: dict = field(default_factory=lambda: augmentation.LIMITS)  # of the transforms
 
 
 RECIPES = {
@@ -104,17 +103,17 @@ def main(arguments=None):
     missing = [seed for seed in range(options.seeds) if is_missing(options.recipe, seed)]
     for seed, run in train_seeds(options.recipe, missing, options.jobs):
         record_seed(options.recipe, seed, run, test_images, test_labels)
-        summarise(options.recipe, test_labels)
+        records.summarise(options.recipe, test_labels)
 
 
 def is_missing(name, seed):
     """Tell whether to train a seed of a recipe: not recorded, or its model is not as recorded."""
     if (name, seed) == (SHIPPED_RECIPE, 0):
         try:
-            model.check_digest(model.SHIPPED)
-        except (FileNotFoundError, model.ModelError):
+            model_files.check_digest(model_files.SHIPPED)
+        except (FileNotFoundError, model_files.ModelError):
             return True
-    return f"seed_{seed}" not in read_record(name)["runs"]
+    return f"seed_{seed}" not in records.read_record(name)["runs"]
 
 
 def train_seeds(name, seeds, jobs):
@@ -173,18 +172,23 @@ def describe_run(rows):
 def record_seed(name, seed, run, images, labels):
     """Read the test images with the network of a trained seed; add it to the recipe's record."""
     folder = run_folder(f"{name}_seed_{seed}")
-    network = model.load_model(folder / PLAIN)
+    network = model_files.load_model(folder / PLAIN)
     plain, shifted = predict_shifted(network, images)
     if (name, seed) == (SHIPPED_RECIPE, 0):
-        draw_mistakes(model.SHIPPED.with_suffix(".png"), images, labels, plain)
-        write_beside(model.SHIPPED, network.save)
-        record_digests(model.SHIPPED, model.SHIPPED.with_suffix(".png"))
-    record, kept = read_record(name), read_probabilities(name)
+        records.draw_mistakes(model_files.SHIPPED.with_suffix(".png"), images, labels, plain)
+        write_beside(model_files.SHIPPED, network.save)
+        records.record_digests(model_files.SHIPPED, model_files.SHIPPED.with_suffix(".png"))
+    command = f"python -m tools.train {name}"
+    record = {"command": command, "recipe": asdict(RECIPES[name]), **records.read_record(name)}
+    kept = records.read_probabilities(name)
     kept |= {f"seed_{seed}": plain, f"seed_{seed}_shifted": shifted}
-    results = {"test": measure(plain, labels), "test_shifted": measure(shifted, labels)}
+    results = {
+        "test": scores.measure(plain, labels),
+        "test_shifted": scores.measure(shifted, labels),
+    }
     runs = {**record["runs"], f"seed_{seed}": {**results, **run}}
     record["runs"] = dict(sorted(runs.items()))  # they may have finished in any order
-    write_record(name, record, kept)
+    records.write_record(name, record, kept)
     shutil.rmtree(folder)  # or nothing would be left to do another time
     print(f"{name}, seed {seed}: {results}", flush=True)
 
@@ -203,147 +207,8 @@ def predict_shifted(network, images):
     return read[0].astype(np.float16), np.mean(read, axis=0).astype(np.float16)
 
 
-def summarise(name, labels):
-    """Work out the statistics of a recipe's seeds from their probabilities, and record them."""
-    record, kept = read_record(name), read_probabilities(name)
-    runs = list(record["runs"])
-    if len(runs) < 2:  # one number has no spread
-        return
-    plain = np.stack([kept[run] for run in runs])
-    shifted = np.stack([kept[f"{run}_shifted"] for run in runs])
-    parts = {"all": np.arange(len(labels)), "without_disputed": undisputed(len(labels))}
-    record["statistics"] = {
-        part: {
-            "n": len(chosen),
-            "one_network": spread([accuracy(p[chosen], labels[chosen]) for p in plain]),
-            "one_network_shifted": spread([accuracy(p[chosen], labels[chosen]) for p in shifted]),
-            "ensemble": ensemble(plain[:, chosen], labels[chosen]),
-            "ensemble_shifted": ensemble(shifted[:, chosen], labels[chosen]),
-        }
-        for part, chosen in parts.items()
-    }
-    write_record(name, record, kept)
-    print(f"{name}: {record['statistics']['all']['one_network']}", flush=True)
-
-
-def undisputed(n):
-    """Return the numbers of the test images whose labels are not among the disputed ones."""
-    return np.setdiff1d(np.arange(n), data.DISPUTED_TEST_LABELS)
-
-
-def accuracy(probabilities, labels):
-    """Return the share of images that are read as their label says."""
-    return float((probabilities.argmax(axis=-1) == labels).mean())
-
-
-def spread(accuracies):
-    """Describe what training again would change: mean, standard deviation, interval of the mean.
-
-    Args:
-        accuracies: one for each seed.
-
-    Returns:
-        A dict; `interval` holds the true mean with 95 % confidence (Student's t).
-    """
-    mean, sd, n = np.mean(accuracies), np.std(accuracies, ddof=1), len(accuracies)
-    reach = stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n)
-    values = {"mean": mean, "sd": sd, "best": max(accuracies), "worst": min(accuracies)}
-    rounded = {key: round(float(value), 6) for key, value in values.items()}
-    interval = [round(float(end), 6) for end in (mean - reach, mean + reach)]
-    return {"seeds": n, **rounded, "interval": interval}
-
-
-def ensemble(probabilities, labels):
-    """Describe the mean of several networks' probabilities.
-
-    Args:
-        probabilities: `(networks, n, 10)`.
-        labels: `(n,)`.
-
-    Returns:
-        A dict: `errors`, `accuracy` and Wilson's 95 % `interval` of all networks together, and
-        `without_two`, the spread over the ensembles that leave out two of them.
-    """
-    result = measure(probabilities.mean(axis=0, dtype=np.float32), labels)
-    right = stats.binomtest(result["n"] - result["errors"], result["n"])
-    ends = right.proportion_ci(0.95, method="wilson")
-    subsets = itertools.combinations(range(len(probabilities)), max(1, len(probabilities) - 2))
-    left = [
-        accuracy(probabilities[list(chosen)].mean(axis=0, dtype=np.float32), labels)
-        for chosen in subsets
-    ]
-    kept = ("mean", "sd", "best", "worst")
-    without_two = {key: value for key, value in spread(left).items() if key in kept}
-    return {**result, "interval": [round(end, 6) for end in ends], "without_two": without_two}
-
-
-def read_record(name):
-    """Return what models/ records of a recipe, or what to begin with."""
-    path = model.MODELS / f"{name}.json"
-    if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
-    command = f"python -m helpers.training {name}"
-    return {"command": command, "recipe": asdict(RECIPES[name]), "runs": {}}
-
-
-def read_probabilities(name):
-    """Return the test probabilities of a recipe's recorded seeds, a dict of float16 `(n, 10)`."""
-    path = model.MODELS / f"{name}.npz"
-    return dict(np.load(path)) if path.is_file() else {}
-
-
-def write_record(name, record, probabilities):
-    """Write a recipe's record and probabilities, and the digests of the two files."""
-    path = model.MODELS / f"{name}.json"
-    write_beside(path.with_suffix(".npz"), lambda part: np.savez_compressed(part, **probabilities))
-    write_text(path, json.dumps(record, indent=1) + "\n")
-    record_digests(path, path.with_suffix(".npz"))
-
-
-def write_text(path, text):
-    """Write a text file, whole or not at all."""
-    write_beside(path, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
-
-
-def draw_mistakes(path, images, labels, probabilities):
-    """Draw every misread digit, the surest first, into a file.
-
-    Args:
-        path: of the PNG.
-        images: uint8 `(n, 28, 28)`.
-        labels: uint8 `(n,)`.
-        probabilities: `(n, 10)`.
-    """
-    predictions = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predictions != labels)
-    wrong = wrong[probabilities.max(axis=1)[wrong].argsort()[::-1]]
-    titles = [f"{labels[i]}, read {predictions[i]}" for i in wrong]
-    plots.use_style()
-    fig = plots.draw_digits(images[wrong], titles, columns=10, size=0.72)
-    write_beside(path, lambda part: fig.savefig(part, dpi=100))
-
-
-def record_digests(*paths):
-    """Record the SHA-256 of files of one folder in its `SHA256SUMS`; other files' lines stay.
-
-    Args:
-        paths: of the files, complete and final.
-    """
-    folder = paths[0].parent
-    digests = model.read_digests(folder) | {path.name: model.digest(path) for path in paths}
-    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    write_text(folder / model.DIGESTS, text)
-
-
-def measure(probabilities, labels):
-    """Count what a network misreads.
-
-    Args:
-        probabilities: `(n, 10)`.
-        labels: `(n,)`.
-
-    Returns:
-        A dict: `n`, `errors`, `accuracy`.
-    """
-    errors = int((probabilities.argmax(axis=1) != labels).sum())
-    return {"n": len(labels), "errors": errors, "accuracy": round(1 - errors / len(labels), 5)}
+if __name__ == "__main__":
+    try:
+        main()
+    except (checkpoints.Stopped, checkpoints.CheckpointError) as reason:
+        raise SystemExit(f"{reason}") from None

@@ -1,6 +1,6 @@
-"""Work out how long the lessons take: `python notebooks/timetable.py` writes it into WORKSHOP.md.
+"""Work out how long the lessons take: `python -m tools.publish` writes it into WORKSHOP.md.
 
-CPU seconds are those that `make notebooks` measured. Reading is counted: 150 words or ten lines of
+CPU seconds are those that `make measure` measured. Reading is counted: 150 words or ten lines of
 code a minute. Exercises take the minutes that their headings say.
 """
 
@@ -8,13 +8,13 @@ import functools
 import json
 import math
 import re
-from pathlib import Path
 
 import nbformat
 
-NOTEBOOKS = Path(__file__).resolve().parent
-MEASURED = NOTEBOOKS.parent / "benchmarks" / "notebooks.json"
-SHEET = NOTEBOOKS / "WORKSHOP.md"
+from tools import lessons
+
+MEASURED = lessons.ROOT / "benchmarks" / "notebooks.json"
+SHEET = lessons.NOTEBOOKS / "WORKSHOP.md"
 WORDS_A_MINUTE, LINES_A_MINUTE = 150, 10
 OPENING = "Opening"
 CLOSING = ("On your own", "Summary", "What's next", "Further reading")
@@ -122,11 +122,6 @@ PLANS = {
 }
 
 
-def find_lesson(number):
-    """Return the path of a lesson from its two digits."""
-    return next(p for p in NOTEBOOKS.glob(f"{number}_*.ipynb") if "_solutions" not in p.stem)
-
-
 @functools.cache  # a table asks for the same lesson many times
 def measure_sections(number):
     """Work out how long each section of a lesson takes.
@@ -137,7 +132,7 @@ def measure_sections(number):
     Returns:
         `{section: {"read": minutes, "exercises": minutes, "seconds": of the CPU}}`, in order.
     """
-    path = find_lesson(number)
+    path = lessons.find_lesson(number).path
     seconds = json.loads(MEASURED.read_text(encoding="utf-8"))["notebooks"][path.stem]["sections"]
     sections, name = {}, OPENING
     for cell in nbformat.read(path, as_version=4).cells:
@@ -219,7 +214,7 @@ def _render_cuts(plan):
 def render_sections():
     """Write all sections of all lessons as a Markdown table."""
     rows = []
-    for number in ("00", "01", "02", "03", "04", "05"):
+    for number in (lesson.number for lesson in lessons.read_lessons()):
         for name, section in measure_sections(number).items():
             if name not in CLOSING:
                 read, seconds = max(1, round(section["read"])), round(section["seconds"])

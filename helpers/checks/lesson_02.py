@@ -1,0 +1,97 @@
+"""The checks of lesson 02."""
+
+import numpy as np
+
+from helpers.checks.exercise import (
+    NotYet,
+    activation,
+    array,
+    call,
+    exercise,
+    expect_number,
+    expect_share,
+    shape,
+)
+
+
+@exercise
+def check_02_1(answer):
+    """Count the parameters of 16 filters of 5 × 5 on a colour image."""
+    misconceptions = {
+        1_200: "Nearly: each filter also has a bias.",
+        416: "That is for one channel. Each filter looks at all three.",
+        400: "That is for one channel and without biases.",
+        448: "That is for kernels of 3 × 3. These have 5 × 5.",
+        1_203: "There is one bias for each filter, not for each channel.",
+        1_201: "There is one bias for each filter, not one for the layer.",
+        9_216: "That counts the numbers that come out. Parameters do not depend on the image.",
+        76: "That is a single filter. There are 16.",
+        432: "That is for kernels of 3 × 3, and without biases.",
+        75: "Each of the 16 filters has 5 · 5 · 3 weights of its own.",
+        91: "Each of the 16 filters has 5 · 5 · 3 weights of its own.",
+        1_219: "There is one bias for each filter; channels have none.",
+    }
+    expect_number(answer, 1_216, misconceptions)
+    return "The size of the image did not enter: the same 1,216 numbers serve any photo."
+
+
+@exercise
+def check_02_2(max_pool):
+    """Pool 2 × 2 with NumPy."""
+    image = np.array(
+        [[1, 2, 9, 3], [5, 4, 0, 1], [7, 0, 2, 2], [0, 0, 2, 8], [3, 1, 0, 6], [2, 2, 4, 0]]
+    )
+    pooled = array(call(max_pool, image.astype("float32")))
+    if pooled.shape == ():
+        raise NotYet("That is one number for the whole image. Take the maximum in each square.")
+    if pooled.shape == (5, 3):
+        raise NotYet("Your squares overlap: they must not share pixels, so move on by 2.")
+    if pooled.shape == (2, 3):
+        raise NotYet("Rows and columns are swapped: 6 × 4 pixels become 3 × 2.")
+    if pooled.shape != (3, 2):
+        raise NotYet(f"6 × 4 pixels should become 3 × 2, yours become {shape(pooled)}.")
+    squares = image.reshape(3, 2, 2, 2)
+    if np.allclose(pooled, squares.mean(axis=(1, 3))):
+        raise NotYet("That is the mean of each square. Max pooling keeps the largest.")
+    if np.allclose(pooled, image[::2, ::2]):
+        raise NotYet("That keeps the upper left pixel of each square, whatever its value.")
+    if not np.allclose(pooled, squares.max(axis=(1, 3))):
+        raise NotYet("The shape is right, the values are not: is each from one square of 2 × 2?")
+    return "No parameters and no multiplication; a quarter of the numbers goes on."
+
+
+@exercise
+def check_02_3(answer):
+    """Read from the bars what half the filters of conv2d_2 save."""
+    misconceptions = {
+        0.26: "That is the layer's own half. The convolution that comes next gets cheaper too.",
+        0.52: "That is all of conv2d_2. Half of it stays.",
+        0.70: "That is both layers as a whole. Half of each stays.",
+        0.09: "That is what the next convolution saves. Add the layer's own half.",
+        0.61: "That saves all of conv2d_2. Half of it stays.",
+        0.44: "The next convolution loses half of its channels, not all of its work.",
+        0.5: "That is the share of its filters. What share of all multiplications is it?",
+    }
+    expect_share(answer, 0.35, misconceptions, tolerance=0.021)
+    return "A layer's filters are the next layer's channels: what you cut is saved twice."
+
+
+@exercise
+def check_02_4(network):
+    """Mend a network whose normalisation was never added and whose output is no probability."""
+    if not hasattr(network, "layers") or not hasattr(network, "count_params"):
+        raise NotYet("Give the network itself, a keras.Sequential.")
+    if not getattr(network, "built", False):
+        raise NotYet("This network is not built: it has no keras.Input, so it has no weights yet.")
+    kinds = [type(layer).__name__ for layer in network.layers]
+    if "BatchNormalization" not in kinds:
+        raise NotYet(f"Its layers are {', '.join(kinds)}. One was created and is not among them.")
+    if network.count_params() != 54_202:
+        raise NotYet(f"It has {network.count_params():,} parameters, not 80 + 32 + 54,090.")
+    outputs = np.asarray(network(np.linspace(0, 1, 2 * 784, dtype="float32").reshape(2, 28, 28, 1)))
+    if not np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+        raise NotYet("Its ten outputs do not add up to 1. Which activation makes probabilities?")
+    activations = [name for layer in network.layers if (name := activation(layer))]
+    if activations != ["relu", "softmax"]:
+        raise NotYet(f"Its activations are {activations}: one ReLU, then one softmax in its place.")
+    return "Keras ran the broken one without a word. A count and a sum found both mistakes."

@@ -1,0 +1,90 @@
+"""What is recorded of a recipe's runs: models/NAME.json, their probabilities, the digests."""
+
+import json
+
+import numpy as np
+
+from helpers import model_files, plots
+from helpers.files import write_beside, write_text
+from tools import scores
+
+
+def read_record(name):
+    """Return what models/ records of a recipe, or what to begin with."""
+    path = model_files.MODELS / f"{name}.json"
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    return {"runs": {}}
+
+
+def read_probabilities(name):
+    """Return the test probabilities of a recipe's recorded seeds, a dict of float16 `(n, 10)`."""
+    path = model_files.MODELS / f"{name}.npz"
+    return dict(np.load(path)) if path.is_file() else {}
+
+
+def write_record(name, record, probabilities):
+    """Write a recipe's record and probabilities, and the digests of the two files."""
+    path = model_files.MODELS / f"{name}.json"
+    write_beside(path.with_suffix(".npz"), lambda part: np.savez_compressed(part, **probabilities))
+    write_text(path, json.dumps(record, indent=1) + "\n")
+    record_digests(path, path.with_suffix(".npz"))
+
+
+def record_digests(*paths):
+    """Record the SHA-256 of files of one folder in its `SHA256SUMS`; other files' lines stay.
+
+    Args:
+        paths: of the files, complete and final.
+    """
+    folder = paths[0].parent
+    digests = model_files.read_digests(folder) | {
+        path.name: model_files.digest(path) for path in paths
+    }
+    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    write_text(folder / model_files.DIGESTS, text)
+
+
+def summarise(name, labels):
+    """Work out the statistics of a recipe's seeds from their probabilities, and record them."""
+    record, kept = read_record(name), read_probabilities(name)
+    runs = list(record["runs"])
+    if len(runs) < 2:  # one number has no spread
+        return
+    plain = np.stack([kept[run] for run in runs])
+    shifted = np.stack([kept[f"{run}_shifted"] for run in runs])
+    parts = {"all": np.arange(len(labels)), "without_disputed": scores.undisputed(len(labels))}
+    record["statistics"] = {
+        part: {
+            "n": len(chosen),
+            "one_network": scores.spread(
+                [scores.accuracy(p[chosen], labels[chosen]) for p in plain]
+            ),
+            "one_network_shifted": scores.spread(
+                [scores.accuracy(p[chosen], labels[chosen]) for p in shifted]
+            ),
+            "ensemble": scores.ensemble(plain[:, chosen], labels[chosen]),
+            "ensemble_shifted": scores.ensemble(shifted[:, chosen], labels[chosen]),
+        }
+        for part, chosen in parts.items()
+    }
+    write_record(name, record, kept)
+    print(f"{name}: {record['statistics']['all']['one_network']}", flush=True)
+
+
+def draw_mistakes(path, images, labels, probabilities):
+    """Draw every misread digit, the surest first, into a file.
+
+    Args:
+        path: of the PNG.
+        images: uint8 `(n, 28, 28)`.
+        labels: uint8 `(n,)`.
+        probabilities: `(n, 10)`.
+    """
+    predictions = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != labels)
+    wrong = wrong[probabilities.max(axis=1)[wrong].argsort()[::-1]]
+    titles = [f"{labels[i]}, read {predictions[i]}" for i in wrong]
+    plots.use_style()
+    fig = plots.draw_digits(images[wrong], titles, columns=10, size=0.72)
+    write_beside(path, lambda part: fig.savefig(part, dpi=100))

@@ -1,0 +1,73 @@
+"""What a recipe's seeds have in common: accuracy, spread, ensemble, intervals."""
+
+import itertools
+
+import numpy as np
+from scipy import stats
+
+from helpers import data
+
+
+def undisputed(n):
+    """Return the numbers of the test images whose labels are not among the disputed ones."""
+    return np.setdiff1d(np.arange(n), data.DISPUTED_TEST_LABELS)
+
+
+def accuracy(probabilities, labels):
+    """Return the share of images that are read as their label says."""
+    return float((probabilities.argmax(axis=-1) == labels).mean())
+
+
+def measure(probabilities, labels):
+    """Count what a network misreads.
+
+    Args:
+        probabilities: `(n, 10)`.
+        labels: `(n,)`.
+
+    Returns:
+        A dict: `n`, `errors`, `accuracy`.
+    """
+    errors = int((probabilities.argmax(axis=1) != labels).sum())
+    return {"n": len(labels), "errors": errors, "accuracy": round(1 - errors / len(labels), 5)}
+
+
+def spread(accuracies):
+    """Describe what training again would change: mean, standard deviation, interval of the mean.
+
+    Args:
+        accuracies: one for each seed.
+
+    Returns:
+        A dict; `interval` holds the true mean with 95 % confidence (Student's t).
+    """
+    mean, sd, n = np.mean(accuracies), np.std(accuracies, ddof=1), len(accuracies)
+    reach = stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n)
+    values = {"mean": mean, "sd": sd, "best": max(accuracies), "worst": min(accuracies)}
+    rounded = {key: round(float(value), 6) for key, value in values.items()}
+    interval = [round(float(end), 6) for end in (mean - reach, mean + reach)]
+    return {"seeds": n, **rounded, "interval": interval}
+
+
+def ensemble(probabilities, labels):
+    """Describe the mean of several networks' probabilities.
+
+    Args:
+        probabilities: `(networks, n, 10)`.
+        labels: `(n,)`.
+
+    Returns:
+        A dict: `errors`, `accuracy` and Wilson's 95 % `interval` of all networks together, and
+        `without_two`, the spread over the ensembles that leave out two of them.
+    """
+    result = measure(probabilities.mean(axis=0, dtype=np.float32), labels)
+    right = stats.binomtest(result["n"] - result["errors"], result["n"])
+    ends = right.proportion_ci(0.95, method="wilson")
+    subsets = itertools.combinations(range(len(probabilities)), max(1, len(probabilities) - 2))
+    left = [
+        accuracy(probabilities[list(chosen)].mean(axis=0, dtype=np.float32), labels)
+        for chosen in subsets
+    ]
+    kept = ("mean", "sd", "best", "worst")
+    without_two = {key: value for key, value in spread(left).items() if key in kept}
+    return {**result, "interval": [round(end, 6) for end in ends], "without_two": without_two}
