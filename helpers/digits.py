@@ -155,7 +155,7 @@ def find_paper(small):
     # Beyond the edge the light goes on falling as it did; a mirror would turn it round.
     falling = np.pad(soft, margin, "reflect", reflect_type="odd")
     wide = np.minimum(falling, np.pad(soft, margin, "edge"))
-    wide = np.maximum(wide, 0.75 * np.median(soft))
+    wide = np.maximum(wide, 0.5 * np.median(soft))
     inner = (slice(margin, -margin),) * 2
     candidates = [ndimage.grey_closing(wide, side)[inner] for side in WINDOWS]
     depths = [np.quantile(paper - soft, 0.99) for paper in candidates]
@@ -197,7 +197,7 @@ def noise_of(ink):
 def threshold(ink):
     soft = ndimage.gaussian_filter(ink, 0.7)
     level = float(np.quantile(soft, 1 - max(0.0008, 60 / soft.size)))
-    floor = max(FAINTEST, 5 * noise_of(ink), 0.22 * level)
+    floor = max(FAINTEST, min(5 * noise_of(ink), 0.4 * level), 0.22 * level)
     small = _survey(soft)
     k = soft.shape[0] / small.shape[0]
     local = ndimage.maximum_filter(soft, max(9, int(max(soft.shape) / 12)))
@@ -220,6 +220,11 @@ def remove_lines(mask, ink):
     return mask & ~(band & ~crossed)
 
 
+def width_of(depth, inside):
+    """Return the mean width of strokes, by how deep their pixels lie inside them."""
+    return 4 * (float(depth[inside].mean()) - 0.5)
+
+
 def draw_band(lines, shape):
     band = np.zeros(shape, bool)
     for line in lines:
@@ -237,7 +242,7 @@ def is_ruled(line, lines, rest, ink):
     if parallel or not rest.any():
         return parallel or not line.turned or line.width < 0.02 * len(line.places)
     tone = float(np.quantile(ink[rest], 0.7))
-    pen = 4 * ndimage.distance_transform_edt(rest)[rest].mean()
+    pen = width_of(ndimage.distance_transform_edt(rest), rest)
     across = np.flatnonzero(rest.any(axis=0 if line.turned else 1))
     tight = np.ptp(across) > 0.6 * rest.shape[1 if line.turned else 0]
     return line.contrast < 0.7 * tone or line.width < 0.65 * pen or not tight
@@ -328,10 +333,11 @@ def is_frame(part, parts, labels):
     if part.longest < 0.7 * max(labels.shape):
         return False
     inside = labels[top:bottom, left:right] == part.label
-    if inside.mean() < 0.25 and measure.euler_number(inside, 2) < -2:
+    holes = np.bincount(measure.label(~inside, connectivity=1).ravel())[1:]
+    if (holes > 0.01 * inside.size).sum() > 8:
         return True
-    thin = 4 * ndimage.distance_transform_edt(inside)[inside].mean() < 0.02 * part.longest
-    within = [o for o in parts if o is not part and o.box[0] > top and o.box[1] > left]
+    thin = width_of(ndimage.distance_transform_edt(inside), inside) < 0.02 * part.longest
+    within = [o for o in parts if o.mass > 0.3 * part.mass and o.box[0] > top and o.box[1] > left]
     return any(o.box[2] < bottom and o.box[3] < right for o in within) or (
         thin and not is_upright((left, top, right, bottom)) and bottom - top >= len(labels) - 2
     )
@@ -342,7 +348,7 @@ def is_stroke(part, labels, ink, noise):
     top, left, bottom, right = part.box
     inside = np.pad(labels[top:bottom, left:right] == part.label, 1)
     depth = ndimage.distance_transform_edt(inside)
-    pen = 4 * depth[inside].mean()
+    pen = width_of(depth, inside)
     if pen > 0.42 * part.longest or part.contrast < MINIMUM:
         return False
     if part.contrast > 0.35:
