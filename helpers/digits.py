@@ -20,6 +20,20 @@ MINIMUM = 0.1
 FAINTEST = 0.05  # the contrast to its paper, of 1, below which nothing is taken for ink
 
 
+SMALLEST = 8  # pixels, of the shorter side
+LARGEST = 120_000_000  # pixels
+ASK = " A photograph or scan as JPEG or PNG is due."
+KINDS = {
+    b"%pdf": "is a PDF: take a picture of its page",
+    b"<svg": "is an SVG drawing: export it as PNG",
+    b"<?xml": "is an SVG drawing: export it as PNG",
+    b"<": "is a web page, perhaps a log-in page",
+    b"pk": "is a zip file: unpack it first",
+    b"{": "is text, perhaps a notebook",
+    b"\x93numpy": "is a NumPy file: pass np.load of it",
+}
+
+
 class PictureError(ValueError):
     """A picture that cannot be read; the message says why, and what to do."""
 
@@ -33,14 +47,38 @@ class Digit(NamedTuple):
     touching: bool  # wide enough for two
     cut_off: bool  # at the picture's edge
 
+    def note(self):
+        """Say what to do better next time, or that all is well."""
+        causes = {
+            "too faint: a darker pen, or more light": self.contrast < 0.3,
+            "too small: closer to the page": self.box[2] - self.box[0] < 20,
+            "cut off: leave a margin": self.cut_off,
+            "perhaps two that touch: leave room between digits": self.touching,
+        }
+        return "; ".join(cause for cause, holds in causes.items() if holds) or "fine"
+
 
 def find_digits(picture):
+    """Find the digits on a page and prepare each as MNIST's were.
+
+    Args:
+        picture: a path, a PIL image or an array (see `open_picture`), dark ink on light paper or
+            light on dark.
+
+    Returns:
+        `(images, boxes)` in reading order: uint8 `(n, 28, 28)`, 0 (paper) to 255 (ink), and int
+        `(n, 4)`: top, left, bottom, right in pixels of the picture. A blank page has n = 0.
+
+    Raises:
+        PictureError: the picture cannot be read; the message says why and what to do.
+    """
     found = list_digits(picture)
     images = np.array([digit.image for digit in found], np.uint8).reshape(-1, 28, 28)
     return images, np.array([digit.box for digit in found], int).reshape(-1, 4)
 
 
 def list_digits(picture):
+    """Find the digits on a page, in reading order: a list of `Digit`; arguments of `find_digits`."""
     page, scale = to_working_size(open_picture(picture))
     ink = find_ink(page)
     labels, parts = find_parts(ink)
@@ -53,13 +91,33 @@ def list_digits(picture):
 
 
 def read_one(picture):
+    """Prepare the one digit on a picture, all its parts together, also at the picture's edge.
+
+    Args:
+        picture: as in `find_digits`.
+
+    Returns:
+        uint8 `(28, 28)`, 0 (paper) to 255 (ink), as MNIST has them.
+
+    Raises:
+        PictureError: the picture cannot be read, or nothing stands out from its paper.
+    """
     page, _ = to_working_size(open_picture(picture))
     ink = find_ink(page)
     labels, parts = find_parts(ink)
+    parts = parts or find_parts(ink, doubtful=True)[1]
     if not parts:
         raise PictureError("No digit on this picture stands out from its paper.")
     mask = np.isin(labels, [part.label for part in parts_of_one(parts, ink.shape)])
     return prepare(mask)
+
+
+def _size(picture):
+    """Return height and width of a picture as it was given, which its boxes are measured in."""
+    if isinstance(picture, (str, Path)):
+        with Image.open(picture) as image:
+            return image.size
+    return picture.size if isinstance(picture, Image.Image) else np.shape(picture)[:2]
 
 
 def describe(mask, ink, scale):
@@ -75,32 +133,119 @@ def describe(mask, ink, scale):
     )
 
 
-# ---------------------------------------------------------------- opening
 def open_picture(picture):
-    """float32 (h, w, 3) in [0, 1]"""
+    """Open a picture and lay it on its paper.
+
+    Args:
+        picture: a path, a PIL image, or an array: `(h, w)` or `(h, w, 1 to 4)`, of uint8, uint16,
+            bool, or float from 0 to 1 or from 0 to 255.
+
+    Returns:
+        float32 `(h, w, 3)`, 0 to 1, upright, at most twice as large as what is worked on.
+
+    Raises:
+        PictureError: it is none of these, damaged, or too small or too large to read.
+    """
     if isinstance(picture, (str, Path)):
-        picture = read_file(Path(picture))
-    image = picture if isinstance(picture, Image.Image) else to_image(picture)
-    image = ImageOps.exif_transpose(image)
-    if max(image.size) > 2 * LONGEST:
-        image = image.reduce(max(image.size) // LONGEST)
-    if image.mode.startswith("I") or image.mode == "F":
+        picture = _read_file(Path(picture))
+    image = picture if isinstance(picture, Image.Image) else _to_image(picture)
+    if min(image.size) < SMALLEST:
+        raise PictureError(f"A picture of {image.width} × {image.height} pixels is too small.{ASK}")
+    if image.width * image.height > LARGEST:
+        raise PictureError(
+            f"A picture of {image.width} × {image.height} pixels is too large. Make it smaller: "
+            "2,000 pixels are plenty."
+        )
+    try:
+        image.draft("RGB", (LONGEST, LONGEST))  # a JPEG is decoded at the size that is needed
+        image = _shrink(ImageOps.exif_transpose(image))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise PictureError(f"The picture is damaged: {error}.\nCopy or save it again.") from None
+    return _to_pixels(image)
+
+
+def _read_file(path):
+    """Open a file with PIL, or say in plain words why not."""
+    if path.is_dir():
+        raise PictureError(f"{path.name} is a folder. Give the name of one picture in it.")
+    if not path.is_file():
+        raise PictureError(f"There is no file {path}. Is the name right?")
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            return Image.open(path)
+    except Image.DecompressionBombError:
+        raise PictureError(
+            f"{path.name} is too large. Make it smaller: 2,000 pixels are plenty."
+        ) from None
+    except PermissionError:
+        raise PictureError(f"{path.name} may not be read: its permissions forbid it.") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        raise PictureError(f"{path.name} {_kind(head)}.{ASK}") from None
+
+
+def _kind(head):
+    """Say what a file is that PIL does not open, by how it begins."""
+    if not head.strip(b"\0"):
+        return "is empty"
+    if head[4:8] == b"ftyp":
+        return "is HEIC or a film, which phones make: save or send it as JPEG"
+    for start, words in KINDS.items():
+        if head.lstrip().lower().startswith(start):
+            return words
+    return "is not a picture, or is damaged"
+
+
+def _to_image(array):
+    """Make a PIL image of an array, by its type and range."""
+    array = np.asarray(array)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if (
+        array.dtype.kind not in "buif"
+        or array.ndim not in (2, 3)
+        or not array.size
+        or (array.ndim == 3 and array.shape[2] not in (2, 3, 4))
+    ):
+        raise PictureError(
+            "A picture is a path, a PIL image or an array of numbers, (h, w) or (h, w, 3); "
+            f"got {array.dtype}, shape {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        raise PictureError("There are NaN or infinite pixels in it. Find out where they come from.")
+    low, high = float(array.min()), float(array.max())
+    if low < 0 or high > 65535:
+        raise PictureError(f"Pixels go from 0 to 255 (or 1, or 65,535); these {low:g} to {high:g}.")
+    top = 1 if high <= 1 and array.dtype.kind in "bf" else 255 if high <= 255 else 65535
+    if array.dtype == np.uint16:
+        top = 65535
+    return Image.fromarray(np.round(array * (255.0 / top)).astype(np.uint8))
+
+
+def _shrink(image):
+    """Reduce a large picture by averaging, whatever its mode."""
+    times = max(image.size) // LONGEST
+    if times < 2:
+        return image
+    if image.mode in ("1", "P", "PA"):
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    return image.reduce(times)
+
+
+def _to_pixels(image):
+    """Turn a PIL image of any mode into float32 (h, w, 3), transparency laid on paper."""
+    if image.mode in ("F", "I") or image.mode.startswith("I;16"):
         grey = np.asarray(image, "float32")
-        grey = grey / (255 if grey.max() <= 255 else 65535)
-        return np.repeat(grey[..., np.newaxis], 3, axis=2)
-    return on_paper(np.asarray(image.convert("RGBA"), "float32") / 255)
-
-
-def read_file(path):
-    return Image.open(path)
-
-
-def to_image(a):
-    return Image.fromarray(a)
+        top = 1 if grey.max() <= 1 else 255 if grey.max() <= 255 else 65535
+        return np.repeat((grey / top).clip(0, 1)[..., np.newaxis], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        return on_paper(np.asarray(image.convert("RGBA"), "float32") / 255)
+    return np.asarray(image.convert("RGB"), "float32") / 255
 
 
 def on_paper(pixels):
-    """Lay transparent pixels on what their ink stands out from"""
+    """Lay transparent pixels (h, w, 4) on the paper, white or black, that their ink stands out from."""
     colours, alpha = pixels[..., :3], pixels[..., 3:]
     if alpha.min() == 1:
         return colours
@@ -137,7 +282,6 @@ def _survey(image):
     return _resize(image, size) if k > 1 else image
 
 
-# ---------------------------------------------------------------- ink
 def find_ink(page):
     """contrast of each pixel to its paper, float32 (h, w), ink positive"""
     grey = to_grey(page)
@@ -187,7 +331,6 @@ def roughness(paper):
     return float(np.abs(np.diff(paper, axis=0)).mean() + np.abs(np.diff(paper, axis=1)).mean())
 
 
-# ---------------------------------------------------------------- mask
 def noise_of(ink):
     """Return the standard deviation of the paper's grain, smoothed as the ink is."""
     soft = ndimage.gaussian_filter(ink, 1)[::2, ::2]
@@ -297,10 +440,15 @@ def _follow(mask, ink, places, turned):
     thin = share.max() > 0.6 and near.sum() < 0.6 * reach + 2 and not near[[0, -1]].any()
     covered = float(ndimage.binary_dilation(hit[near].any(axis=0), iterations=3).mean())
     tone = ink[across, along][near[:, None] & hit]
-    return Line(turned, places + middle, float(near.sum()), float(np.median(tone)) if tone.size else 0.0, covered * thin)
+    return Line(
+        turned,
+        places + middle,
+        float(near.sum()),
+        float(np.median(tone)) if tone.size else 0.0,
+        covered * thin,
+    )
 
 
-# ---------------------------------------------------------------- parts
 class Part(NamedTuple):
     """A connected piece of ink."""
 
@@ -314,7 +462,7 @@ class Part(NamedTuple):
         return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
 
 
-def find_parts(ink):
+def find_parts(ink, doubtful=False):
     """Label the pieces of ink, without specks and without what is not sharp"""
     mask = remove_lines(threshold(ink), ink)
     labels = measure.label(mask, connectivity=2)
@@ -322,6 +470,8 @@ def find_parts(ink):
     parts = [Part(r.label, r.bbox, r.area * r.intensity_mean, r.intensity_mean) for r in regions]
     heaviest = max((part.mass for part in parts), default=0)
     parts = [part for part in parts if part.mass > 0.01 * heaviest and part.longest > 7]
+    if doubtful:
+        return labels, parts
     noise = noise_of(ink)
     parts = [part for part in parts if is_stroke(part, labels, ink, noise)]
     return labels, [part for part in parts if not is_frame(part, parts, labels)]
@@ -429,7 +579,8 @@ def in_reading_order(groups):
         top, _, bottom, _ = around(group)
         for line in lines:
             first = around(line[0])
-            if min(bottom, first[2]) - max(top, first[0]) > 0.4 * min(bottom - top, first[2] - first[0]):
+            shared = min(bottom, first[2]) - max(top, first[0])
+            if shared > 0.4 * min(bottom - top, first[2] - first[0]):
                 line.append(group)
                 break
         else:
@@ -446,7 +597,6 @@ def box_gap(a, b):
     return max(a[0] - b[2], b[0] - a[2], a[1] - b[3], b[1] - a[3], 0)
 
 
-# ---------------------------------------------------------------- prepare
 def prepare(mask):
     """uint8 (28, 28)"""
     return centre(fit_strokes(enlarge(mask)))
@@ -488,4 +638,3 @@ def centre(fine):
     left = int(np.clip(round(14 - 0.5 - x), 0, 28 - w))
     image[top : top + h, left : left + w] = digit
     return np.round(255 * image).astype(np.uint8)
-
