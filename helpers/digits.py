@@ -1,5 +1,6 @@
 """From a person's page to MNIST's form: find the digits on a picture, and prepare each of them."""
 
+import io
 import itertools
 import warnings
 from pathlib import Path
@@ -15,12 +16,12 @@ SHORTEST = 200  # and the longest side of a small one, which is enlarged
 SURVEY = 160  # longest side of the small copy on which paper and light are estimated
 FINE = 8  # a digit is cut out at eight times MNIST's resolution
 STROKES = (2.4, 3.4)  # what a stroke's width is brought between; MNIST's middle half, in pixels
-WINDOWS = (27, 41, 61)
-MINIMUM = 0.1
+WINDOWS = (27, 41, 61)  # survey pixels, wider than a stroke, narrower than a shadow
+MINIMUM = 0.1  # the mean contrast of a whole stroke, at least
 FAINTEST = 0.05  # the contrast to its paper, of 1, below which nothing is taken for ink
 
 
-SMALLEST = 8  # pixels, of the shorter side
+SMALLEST = 12  # pixels, of the longer side
 LARGEST = 120_000_000  # pixels
 ASK = " A photograph or scan as JPEG or PNG is due."
 KINDS = {
@@ -78,8 +79,8 @@ def find_digits(picture):
 
 
 def list_digits(picture):
-    """Find the digits on a page, in reading order: a list of `Digit`; arguments of `find_digits`."""
-    page, scale = to_working_size(open_picture(picture))
+    """Find the digits on a page, in reading order: a list of `Digit`; else as `find_digits`."""
+    page, scale = to_working_size(*open_picture(picture))
     ink = find_ink(page)
     labels, parts = find_parts(ink)
     found = []
@@ -102,7 +103,7 @@ def read_one(picture):
     Raises:
         PictureError: the picture cannot be read, or nothing stands out from its paper.
     """
-    page, _ = to_working_size(open_picture(picture))
+    page, _ = to_working_size(*open_picture(picture))
     ink = find_ink(page)
     labels, parts = find_parts(ink)
     parts = parts or find_parts(ink, doubtful=True)[1]
@@ -112,15 +113,8 @@ def read_one(picture):
     return prepare(mask)
 
 
-def _size(picture):
-    """Return height and width of a picture as it was given, which its boxes are measured in."""
-    if isinstance(picture, (str, Path)):
-        with Image.open(picture) as image:
-            return image.size
-    return picture.size if isinstance(picture, Image.Image) else np.shape(picture)[:2]
-
-
 def describe(mask, ink, scale):
+    """Prepare a digit and note where it is and how well it stands out."""
     rows, columns = (np.flatnonzero(mask.any(axis=a)) for a in (1, 0))
     box = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
     wide = (box[3] - box[1]) > 1.3 * (box[2] - box[0])
@@ -141,7 +135,8 @@ def open_picture(picture):
             bool, or float from 0 to 1 or from 0 to 255.
 
     Returns:
-        float32 `(h, w, 3)`, 0 to 1, upright, at most twice as large as what is worked on.
+        The pixels, float32 `(h, w, 3)`, 0 to 1, upright, a large picture reduced; and the longest
+        side that the picture had.
 
     Raises:
         PictureError: it is none of these, damaged, or too small or too large to read.
@@ -149,19 +144,20 @@ def open_picture(picture):
     if isinstance(picture, (str, Path)):
         picture = _read_file(Path(picture))
     image = picture if isinstance(picture, Image.Image) else _to_image(picture)
-    if min(image.size) < SMALLEST:
+    if max(image.size) < SMALLEST or min(image.size) < 3:
         raise PictureError(f"A picture of {image.width} × {image.height} pixels is too small.{ASK}")
     if image.width * image.height > LARGEST:
         raise PictureError(
             f"A picture of {image.width} × {image.height} pixels is too large. Make it smaller: "
             "2,000 pixels are plenty."
         )
+    given = max(image.size)
     try:
         image.draft("RGB", (LONGEST, LONGEST))  # a JPEG is decoded at the size that is needed
-        image = _shrink(ImageOps.exif_transpose(image))
+        pixels = _to_pixels(_shrink(ImageOps.exif_transpose(image)))
     except (OSError, SyntaxError, ValueError) as error:
         raise PictureError(f"The picture is damaged: {error}.\nCopy or save it again.") from None
-    return _to_pixels(image)
+    return pixels, given
 
 
 def _read_file(path):
@@ -171,10 +167,9 @@ def _read_file(path):
     if not path.is_file():
         raise PictureError(f"There is no file {path}. Is the name right?")
     try:
-        with path.open("rb") as file:
-            head = file.read(512)
+        content = path.read_bytes()
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            return Image.open(path)
+            return Image.open(io.BytesIO(content))
     except Image.DecompressionBombError:
         raise PictureError(
             f"{path.name} is too large. Make it smaller: 2,000 pixels are plenty."
@@ -182,7 +177,7 @@ def _read_file(path):
     except PermissionError:
         raise PictureError(f"{path.name} may not be read: its permissions forbid it.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        raise PictureError(f"{path.name} {_kind(head)}.{ASK}") from None
+        raise PictureError(f"{path.name} {_kind(content[:512])}.{ASK}") from None
 
 
 def _kind(head):
@@ -245,7 +240,7 @@ def _to_pixels(image):
 
 
 def on_paper(pixels):
-    """Lay transparent pixels (h, w, 4) on the paper, white or black, that their ink stands out from."""
+    """Lay pixels `(h, w, 4)` on paper, white or black, from which their ink stands out."""
     colours, alpha = pixels[..., :3], pixels[..., 3:]
     if alpha.min() == 1:
         return colours
@@ -253,7 +248,8 @@ def on_paper(pixels):
     return colours * alpha + (1 - alpha) * (tone < 0.5)
 
 
-def to_working_size(page):
+def to_working_size(page, given):
+    """Resize pixels `(h, w, 3)` to what is worked on; return them and their scale."""
     longest = max(page.shape[:2])
     scale = 1.0
     if longest > LONGEST:
@@ -263,7 +259,7 @@ def to_working_size(page):
     if scale != 1:
         size = [max(8, round(side * scale)) for side in page.shape[:2]]
         page = _resize(page, size)
-    return page, scale
+    return page, max(page.shape[:2]) / given
 
 
 def _resize(image, size):
@@ -277,13 +273,14 @@ def _resize(image, size):
 
 
 def _survey(image):
+    """Return a small copy, on which paper and light are estimated."""
     k = max(1, round(max(image.shape[:2]) / SURVEY))
     size = [max(8, round(s / k)) for s in image.shape[:2]]
     return _resize(image, size) if k > 1 else image
 
 
 def find_ink(page):
-    """contrast of each pixel to its paper, float32 (h, w), ink positive"""
+    """Return each pixel's contrast to its paper, float32 `(h, w)`, 0 (paper) to 1 (ink)."""
     grey = to_grey(page)
     small = _survey(grey)
     if not is_dark_ink(small):
@@ -309,6 +306,7 @@ def find_paper(small):
 
 
 def to_grey(page):
+    """Mix the channels so that ink and paper differ most: their main axis (Pearson, 1901)."""
     small = _survey(page)
     residual = small - ndimage.gaussian_filter(small, (SURVEY / 6, SURVEY / 6, 0))
     r = residual.reshape(-1, 3)
@@ -328,6 +326,7 @@ def is_dark_ink(small):
 
 
 def roughness(paper):
+    """Return the mean step from a pixel to the next; ink left in the paper makes it large."""
     return float(np.abs(np.diff(paper, axis=0)).mean() + np.abs(np.diff(paper, axis=1)).mean())
 
 
@@ -338,11 +337,10 @@ def noise_of(ink):
 
 
 def threshold(ink):
+    """Mark as ink what is half as dark as the darkest nearby, and what hangs on to it."""
     soft = ndimage.gaussian_filter(ink, 0.7)
     level = float(np.quantile(soft, 1 - max(0.0008, 60 / soft.size)))
     floor = max(FAINTEST, min(5 * noise_of(ink), 0.4 * level), 0.22 * level)
-    small = _survey(soft)
-    k = soft.shape[0] / small.shape[0]
     local = ndimage.maximum_filter(soft, max(9, int(max(soft.shape) / 12)))
     high = np.maximum(0.5 * local, floor)
     low = np.maximum(0.35 * local, 0.6 * floor)
@@ -369,6 +367,7 @@ def width_of(depth, inside):
 
 
 def draw_band(lines, shape):
+    """Draw lines as a mask."""
     band = np.zeros(shape, bool)
     for line in lines:
         line.draw(band)
@@ -392,6 +391,8 @@ def is_ruled(line, lines, rest, ink):
 
 
 class Line(NamedTuple):
+    """A line across the picture."""
+
     turned: bool
     places: np.ndarray  # of its middle, for each column (row, if turned)
     width: float
@@ -399,6 +400,7 @@ class Line(NamedTuple):
     reach: float
 
     def draw(self, band):
+        """Draw it into a mask."""
         view = band.T if self.turned else band
         half = self.width / 2 + 1
         along = np.arange(len(self.places))
@@ -409,6 +411,7 @@ class Line(NamedTuple):
 
 
 def find_lines(mask, ink, turned):
+    """Find straight thin lines from edge to edge (Hough, 1962), within 8° of the sides."""
     if turned:
         mask, ink = mask.T, ink.T
     k = max(1, -(-max(mask.shape) // 400))
@@ -427,6 +430,7 @@ def find_lines(mask, ink, turned):
 
 
 def _follow(mask, ink, places, turned):
+    """Measure along a line: where its middle is, how wide, how dark, how much of it is there."""
     along = np.arange(mask.shape[1])
     reach = max(16, int(0.06 * min(mask.shape)))
     offsets = np.arange(-reach, reach + 1)
@@ -542,19 +546,23 @@ def join_parts(parts):
 
 
 def mass_of(group):
+    """Return the ink of all parts of a digit."""
     return sum(part.mass for part in group)
 
 
 def is_upright(box):
+    """Tell a digit, at most two and a half times as wide as high, from a dash."""
     return box[3] - box[1] < 2.5 * (box[2] - box[0])
 
 
 def around(group):
+    """Return the box around all parts of a digit."""
     boxes = np.array([part.box for part in group])
     return (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
 
 
 def longest_side(box):
+    """Return the longer side of a box."""
     return max(box[2] - box[0], box[3] - box[1])
 
 
@@ -589,16 +597,17 @@ def in_reading_order(groups):
 
 
 def touches_edge(box, shape):
+    """Tell whether a box reaches the picture's edge."""
     return min(box[0], box[1], shape[0] - box[2], shape[1] - box[3]) <= 1
 
 
 def box_gap(a, b):
-    """pixels between two boxes, 0 where they overlap"""
+    """Return the pixels between two boxes, 0 where they overlap."""
     return max(a[0] - b[2], b[0] - a[2], a[1] - b[3], b[1] - a[3], 0)
 
 
 def prepare(mask):
-    """uint8 (28, 28)"""
+    """Prepare a digit's mask as MNIST's were (LeCun and others, 1998): uint8 `(28, 28)`."""
     return centre(fit_strokes(enlarge(mask)))
 
 
@@ -612,6 +621,7 @@ def enlarge(mask):
 
 
 def fit_strokes(fine):
+    """Bring the width of strokes towards MNIST's, by moving their edges in or out."""
     inside = ndimage.distance_transform_edt(fine)
     if not fine.any():
         return fine
@@ -627,6 +637,7 @@ def fit_strokes(fine):
 
 
 def centre(fine):
+    """Reduce a digit to 20 pixels by area, and put its centre of mass at the middle of 28."""
     rows, columns = (np.flatnonzero(fine.any(axis=a)) for a in (1, 0))
     cut = fine[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype("float32")
     k = 20 / max(cut.shape)

@@ -75,7 +75,7 @@ def test_boxes_are_in_the_pictures_pixels_and_in_reading_order(seven):
         page[top : top + 600, left : left + 600] = np.kron(seven, np.ones((10, 10), bool))
     images, boxes = digits.find_digits(grey(page))
     assert images.shape == (3, 28, 28)
-    expected = [(330, 550), (300, 2550), (1300, 1150)]
+    expected = [(330, 550), (300, 2550), (1300, 1150)]  # of the 7's own box
     assert np.abs(boxes[:, :2] - expected).max() < 30
 
 
