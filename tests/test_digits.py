@@ -148,7 +148,7 @@ REFUSED = {
 
 
 @pytest.mark.fault(
-    21,
+    16,
     "a picture of one's own that is none, is damaged, or is of a kind that is not read",
     provoked="26 kinds of files and arrays given to `find_digits` and `read_one`",
     outcome="a PictureError of one or two lines says what it is and what to do",
