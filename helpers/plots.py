@@ -112,6 +112,24 @@ def plot_curves(axs, history, epochs, running=(), metric="accuracy"):
     axs[1].legend(loc="lower right")
 
 
+def draw_signed(ax, values, limit=None, title=None):
+    """Draw a map of signed numbers: red above zero, blue below, white at zero.
+
+    Args:
+        ax: matplotlib axes.
+        values: float `(rows, columns)`; up to 25 of them are written into their cells.
+        limit: the size of number that is drawn in full colour; by default the largest.
+        title: the finding, above the map.
+    """
+    limit = limit or abs(values).max() or 1
+    ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    for (row, column), value in np.ndenumerate(values if values.size <= 25 else np.empty((0, 0))):
+        colour = "white" if abs(value) > 0.6 * limit else "black"
+        text = f"{value:+.3g}" if value else "0"
+        ax.text(column, row, text, ha="center", va="center", color=colour)
+    ax.set(title=title, xticks=[], yticks=[])
+
+
 def draw_layers(model):
     """Draw a model's layers as bars, from the model itself: longer is more numbers per image.
 
@@ -122,19 +140,18 @@ def draw_layers(model):
         The matplotlib figure.
     """
     fig, ax = plt.subplots(figsize=(6.6, 0.25 * len(model.layers) + 0.6))
-    for row, layer in enumerate(model.layers):
-        shape = layer.output.shape[1:]
-        width = np.log10(np.prod(shape))
-        # Told apart in grey print too; the name of each layer stands beside it.
-        colour = plt.get_cmap("cividis")(LAYERS.index(type(layer).__name__) / (len(LAYERS) - 1))
-        ax.barh(row, width, color=colour, height=0.75)
-        text = " × ".join(f"{size:,}" for size in shape)
+    sizes = [int(np.prod(layer.output.shape[1:])) for layer in model.layers]
+    for row, (layer, size) in enumerate(zip(model.layers, sizes, strict=True)):
+        colour = PALETTE[LAYERS.index(type(layer).__name__)]  # the name stands beside it
+        ax.barh(row, size, color=colour, height=0.75)
+        text = " × ".join(f"{side:,}" for side in layer.output.shape[1:])
         if layer.count_params():
             text += f"   ({layer.count_params():,} parameters)"
-        ax.text(width + 0.06, row, text, va="center", fontsize=9)
+        ax.text(size + 0.01 * max(sizes), row, text, va="center", fontsize=9)
     ax.set_yticks(range(len(model.layers)), [layer.name for layer in model.layers])
-    ax.set_xticks(range(5), [f"{10**power:,}" for power in range(5)])
-    ax.set(xlabel="numbers that the layer passes on for one image (log scale)", xlim=(0, 8))
+    ax.set(xlabel="numbers that the layer passes on for one image", xlim=(0, 1.75 * max(sizes)))
+    ax.set_xticks(range(0, max(sizes), 5_000))
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.grid(False)
     ax.invert_yaxis()
     return fig

@@ -43,15 +43,15 @@ def varied():
     )
 
 
-def pool(image, reduce=np.max, axes=(1, 3)):
-    """Pool a NumPy image in squares of 2 × 2."""
-    rows, columns = image.shape
-    return reduce(image.reshape(rows // 2, 2, columns // 2, 2), axis=axes)
-
-
-def overlapping(image):
-    """Pool with squares that move on by one."""
-    return np.stack([image[:-1, :-1], image[1:, :-1], image[:-1, 1:], image[1:, 1:]]).max(axis=0)
+def judged(epoch=9, gap=0.05, last=0.95, epochs=12, **other):
+    """Return an answer to exercise 03.3; its validation loss is lowest after epoch 9."""
+    history = {
+        "accuracy": [0.5] * (epochs - 1) + [last],
+        "val_accuracy": [0.6] * (epochs - 2) + [0.95, last - 0.05],
+        "loss": [1 - 0.05 * i for i in range(epochs)],
+        "val_loss": [1 + 0.01 * (i - 8) ** 2 for i in range(epochs)],
+    }
+    return {"history": history, "best epoch": epoch, "gap": gap, **other}
 
 
 def right_on(labels, first, second):
@@ -109,24 +109,24 @@ ANSWERS = {
         },
     ),
     "02_1": (
-        [1_216, 1_216.0, np.int64(1_216), tf.constant(1_216), [1_216]],
-        {1_200: "bias", 416: "one channel", 448: "3 × 3", 9_216: "come out", 1_203: "channel"},
-    ),
-    "02_2": (
         [
-            pool,
-            lambda image: [[image[r : r + 2, c : c + 2].max() for c in (0, 2)] for r in (0, 2, 4)],
-            lambda image: tf.nn.max_pool2d(image[None, ..., None], 2, 2, "VALID")[0, :, :, 0],
+            [[-1, -1, 2], [-1, 2, -1], [2, -1, -1]],
+            np.array([[-1, 0, 1.5], [-1, 1, -1], [1.5, 0, -1]]),
+            tf.constant([[-1, -1, 2], [-1, 2, -1], [2, -1, -1]]),
         ],
         {
-            overlapping: "overlap",
-            (lambda image: pool(image).T): "swapped",
-            (lambda image: pool(image, np.mean)): "mean",
-            (lambda image: image[::2, ::2]): "upper left",
-            (lambda image: image.reshape(2, 3, 2, 2).max(axis=(0, 2))): "values are not",
-            (lambda image: image): "6 × 4",
-            np.max: "one number",
+            tuple(map(tuple, np.fliplr(np.eye(3)))): "add up to",
+            ((2, -1, -1), (-1, 2, -1), (-1, -1, 2)): "falling",
+            ((-1, 2, -1), (-1, 2, -1), (-1, 2, -1)): "upright",
+            ((-1, -1, -1), (2, 2, 2), (-1, -1, -1)): "level",
+            ((0, 0, 0), (0, 0, 0), (0, 0, 0)): "nothing above 0",
+            ((1, float("nan"), 0), (0, 0, 0), (0, 0, 0)): "finite",
+            (1, 2, 3): "three rows",
         },
+    ),
+    "02_2": (
+        [1_216, 1_216.0, np.int64(1_216), tf.constant(1_216), [1_216]],
+        {1_200: "bias", 416: "one channel", 448: "3 × 3", 9_216: "come out", 1_203: "channel"},
     ),
     "02_3": (
         [0.35, 35, 0.349, np.float32(0.36), tf.constant(0.34)],
@@ -158,8 +158,16 @@ ANSWERS = {
         },
     ),
     "03_3": (
-        [4, 4.0, np.int64(4), tf.constant(4)],
-        {8: "training", 5: "first that is worse", 3: "still falls", 0.062: "loss"},
+        [judged(), judged(np.int64(9), np.float32(0.05)), judged(tf.constant(9), 0.048)],
+        {
+            ("judged", 8): "from 1",
+            ("judged", 12): "training is lowest",
+            ("judged", 1): "highest",
+            ("judged", 9, 5): "ten points",
+            ("judged", 9, 0.0): "both in the last epoch",
+            ("judged", 9, 0.05, 1.0): "varied",
+            ("judged", 9, 0.05, 0.95, 5): "too short",
+        },
     ),
     "03_4": (
         [plan(), plan(runs=np.int64(10)), plan("Validation images", 3, "same")],
@@ -307,7 +315,7 @@ ANSWERS = {
         },
     ),
 }
-MADE = ("plan", "cures")
+MADE = ("plan", "judged", "cures")
 RIGHT = [(name, answer) for name, (right, _) in ANSWERS.items() for answer in right]
 WRONG = [
     # A dict is no key of a dict, so its function and arguments stand for it.

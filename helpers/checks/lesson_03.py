@@ -40,21 +40,43 @@ def check_03_2(dataset):
 
 
 @exercise
-def check_03_3(answer):
-    """Read from two curves after which epoch to stop."""
-    if number(answer) in (1, 2, 3):
-        raise NotYet("After that epoch the loss in validation still falls. Go on to the right.")
+def check_03_3(judged):
+    """Judge a short run with varied images by its own curves."""
+    if not isinstance(judged, dict):
+        raise NotYet("Give the answer as the dict that the cell begins with.")
+    history, epoch, gap = (judged.get(key, ...) for key in ("history", "best epoch", "gap"))
+    if history is ... or epoch is ... or gap is ...:
+        raise NotAnswered
+    accuracies, validation_accuracies, losses, validation_losses = read_history(history)
+    if accuracies[-1] > 0.99:
+        raise NotYet("This run reads nearly all its training images: were they varied?")
+    best = int(np.argmin(validation_losses)) + 1
     misconceptions = {
-        5: "Epoch 5 is the first that is worse. Which one would you like to have kept?",
-        6: "By epoch 6 the loss in validation has risen twice.",
-        7: "By epoch 7 the loss in validation has risen three times.",
-        8: "The loss in training is lowest there. It cannot tell you when to stop.",
-        0.014: "That is the lowest loss in training. It cannot tell you when to stop.",
-        0.062: "That is the loss. In which epoch is it reached?",
-        62: "That is the loss, times a thousand. In which epoch is it reached?",
+        best - 1: "Epochs count from 1, positions in a list from 0.",
+        int(np.argmin(losses)) + 1: "There the loss in training is lowest. It cannot tell you.",
+        int(np.argmax(validation_losses)) + 1: "There the loss in validation is highest.",
     }
-    expect_number(answer, 4, misconceptions)
-    return "After it the network learns these images rather than digits: it overfits."
+    expect_number(epoch, best, misconceptions, otherwise="Where is the validation loss lowest?")
+    right = accuracies[-1] - validation_accuracies[-1]
+    misconceptions = {
+        100 * right: "Give the gap as a share: 0.1 is ten points.",
+        validation_losses[-1] - losses[-1]: "That is the gap of the losses. Take the accuracies.",
+        max(accuracies) - max(validation_accuracies): "Take both in the last epoch.",
+    }
+    otherwise = "Take the accuracy in training minus that in validation, both in the last epoch."
+    expect_number(gap, right, misconceptions, tolerance=0.0051, otherwise=otherwise)
+    return "Varied images narrow the gap, and dim the training score: judge by validation."
+
+
+def read_history(history):
+    """Return the four lists of a run of at least ten epochs."""
+    history = getattr(history, "history", history)  # what fit returns, or what is in it
+    names = ("accuracy", "val_accuracy", "loss", "val_loss")
+    if not isinstance(history, dict) or any(name not in history for name in names):
+        raise NotYet('"history" should be what train_few returns.')
+    if min(len(history[name]) for name in names) < 10:
+        raise NotYet("That is too short to judge. Train as many epochs as the run above.")
+    return [history[name] for name in names]
 
 
 @exercise
