@@ -149,7 +149,7 @@ def draw_layers(model):
             text += f"   ({layer.count_params():,} parameters)"
         ax.text(size + 0.01 * max(sizes), row, text, va="center", fontsize=9)
     ax.set_yticks(range(len(model.layers)), [layer.name for layer in model.layers])
-    ax.set(xlabel="numbers that the layer passes on for one image", xlim=(0, 1.75 * max(sizes)))
+    ax.set(xlabel="numbers that the layer passes on for one image", xlim=(0, 1.8 * max(sizes)))
     ax.set_xticks(range(0, max(sizes), 5_000))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.grid(False)
