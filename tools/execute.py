@@ -52,12 +52,17 @@ def execute(path):
         raise KeyboardInterrupt from None
     finally:
         shutil.rmtree(said.parent, ignore_errors=True)
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        cell.outputs = join_streams(cell.outputs)
-        for output in cell.outputs:  # a widget lives no longer than its kernel; its picture stays
-            output.get("data", {}).pop(WIDGET, None)
+    tidy_outputs(notebook)
     check_pictures(notebook, path)
     return notebook, time.perf_counter() - start, round(max(samples) / 1e6)
+
+
+def tidy_outputs(notebook):
+    """Join what was printed, and leave out widgets: they live no longer than their kernel."""
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.outputs = join_streams(cell.outputs)
+        for output in cell.outputs:
+            output.get("data", {}).pop(WIDGET, None)
 
 
 def check_pictures(notebook, path):
