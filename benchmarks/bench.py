@@ -1,4 +1,4 @@
-"""Run the benchmarks side by side: `make bench` writes results.json, then fills README.md from it.
+"""Run the benchmarks side by side: `make bench` writes results.json and fills README.md from it.
 
 Every run is a fresh process; contenders take turns, so that what slows the machine
 for a while slows all of them. `python -m benchmarks.bench epoch` runs one part only.

@@ -242,12 +242,17 @@ def _search(folder):
             refusals.append(f"{path} cannot be read ({error})")
         if len(found) == len(FILES):
             return found, None
+    return found, _complain(folder, found, refusals, candidates)
+
+
+def _complain(folder, found, refusals, candidates):
+    """Say why MNIST is not all there: what was refused, or else what is missing."""
     if refusals:
         more = f"; {len(refusals) - 3} files more" * (len(refusals) > 3)
-        return found, f"{'; '.join(refusals[:3])}{more}. {REPLACE}"
+        return f"{'; '.join(refusals[:3])}{more}. {REPLACE}"
     name = next(name for name in FILES if name not in found)
     seen = ", ".join(path.name for path in candidates[:5]) or "nothing that could be it"
-    return found, (
+    return (
         f"No {name} or {name}.gz in {folder}. Copy the four MNIST files there, or unset MNIST_DIR "
         f"to download them. Found: {seen}."
     )

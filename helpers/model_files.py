@@ -128,8 +128,11 @@ def _find_kind(path):
             "holds weights alone, as NumPy arrays.\nBuild the network, then: "
             "network.set_weights([...]) with these arrays in their order"
         )
-    if head != b"\x89HDF\r\n\x1a\n":
-        return None
+    return _find_kind_of_hdf5(path) if head == b"\x89HDF\r\n\x1a\n" else None
+
+
+def _find_kind_of_hdf5(path):
+    """Return what an HDF5 file of Keras is and what to do with it, or None."""
     try:
         with h5py.File(path) as file:
             whole = "model_config" in file.attrs

@@ -42,8 +42,7 @@ def make_dataset(
     inputs.check_labels(labels, len(images))
     images, labels = tf.constant(images[..., np.newaxis]), tf.constant(labels)
     positions = tf.data.Dataset.range(len(images))
-    if training:
-        positions = positions.shuffle(len(images), seed=seed)
+    positions = positions.shuffle(len(images), seed=seed) if training else positions
     random = tf.random.Generator.from_seed(seed)
 
     def load(batch):
@@ -54,12 +53,7 @@ def make_dataset(
             batch_images = spoil(batch_images, random)
         return batch_images, tf.gather(labels, batch)
 
-    # There is nothing to tune here, and the end of an epoch may wait for the tuner, which sleeps
-    # longer and longer: 10, 20, 40 ms, up to a minute.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    options.threading.private_threadpool_size = 1  # so as not to share the network's threads
-    return positions.batch(batch_size).map(load).prefetch(2).with_options(options)
+    return positions.batch(batch_size).map(load).prefetch(2).with_options(_steady_options())
 
 
 def one_cycle(steps, peak=PEAK_LEARNING_RATE):
@@ -95,3 +89,15 @@ def compile_model(network, steps, weight_decay=0.01, label_smoothing=0.0):
         loss=smoothed if label_smoothing else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
+
+
+def _steady_options():
+    """Return the options of a pipeline without anything to tune.
+
+    The end of an epoch may wait for the tuner, which sleeps longer and longer: 10, 20, 40 ms, up to
+    a minute.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1  # so as not to share the network's threads
+    return options

@@ -90,13 +90,13 @@ def test_maker_of_a_name_is_the_last_cell_that_makes_it():
 
 
 def test_on_binder_its_own_requirements_count(monkeypatch):
-    installed = preflight.importlib.metadata.version
-
-    def version(name):
-        return installed("tensorflow" if name == "tensorflow-cpu" else name)
+    def as_on_binder(ask):
+        return lambda name: ask("tensorflow" if name == "tensorflow-cpu" else name)
 
     monkeypatch.setenv("BINDER_LAUNCH_HOST", "https://mybinder.org/")
-    monkeypatch.setattr(preflight.importlib.metadata, "version", version)
+    for ask in ("version", "distribution"):
+        patched = as_on_binder(getattr(preflight.importlib.metadata, ask))
+        monkeypatch.setattr(preflight.importlib.metadata, ask, patched)
     assert any(line.startswith("tensorflow-cpu") for line in preflight._requirements())
     ok, found, _ = preflight.check_packages()
     assert ok and "TensorFlow 2." in found

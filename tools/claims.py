@@ -238,7 +238,7 @@ def main(arguments=None):
 def explain(pages, missing):
     """Say which numbers have no source, and for each group of them the line to add."""
     for page, section, text, group in group_missing(pages, missing):
-        if block := publish.find_block(text, group[0].number.start):
+        if block := find_block(page, text, group):
             yield f"{page.name}, block {block}: run python -m tools.publish"
             continue
         which = ", ".join(finding.number.text for finding in group)
@@ -247,6 +247,12 @@ def explain(pages, missing):
             f"to claims.toml under {sources.name_table(page.name)}:\n"
             f"  {propose(page, section, text, group)}"
         )
+
+
+def find_block(page, text, group):
+    """Return the block in which numbers stand, on a page that tools.publish fills, or None."""
+    filled = page.name in publish.PAGES
+    return publish.find_block(text, group[0].number.start) if filled else None
 
 
 def propose(page, section, text, group):
@@ -263,7 +269,7 @@ def mend(pages, missing, claims):
     lines = [
         (page.name, propose(page, section, text, group))
         for page, section, text, group in group_missing(pages, missing)
-        if not publish.find_block(text, group[0].number.start)
+        if not find_block(page, text, group)
     ]
     open_ones = sum(line.endswith('"?"') for _, line in lines)
     taken = sources.edit(lines, claims.list_stale(pages))

@@ -28,13 +28,7 @@ def execute(path):
     """Execute one notebook in its own folder; return it, the seconds and the peak memory in MB."""
     notebook = nbformat.read(path, as_version=4)
     started = notebook.cells[:1]
-    client = NotebookClient(
-        notebook,
-        kernel_name="python3",
-        timeout=CELL_SECONDS,
-        resources={"metadata": {"path": str(path.parent)}},
-        on_cell_execute=lambda cell, cell_index: started.append(cell),
-    )
+    client = make_client(notebook, path, lambda cell, cell_index: started.append(cell))
     start, killed_before = time.perf_counter(), count_killed()
     said = Path(tempfile.mkdtemp()) / "stderr.txt"
     try:
@@ -45,19 +39,34 @@ def execute(path):
     except CellTimeoutError:
         raise stopped(path, started, f"it took longer than {CELL_SECONDS} seconds") from None
     except RuntimeError:
-        text = said.read_text(encoding="utf-8", errors="replace")
-        cause = explain_death(client.km, text, count_killed() - killed_before)
+        cause = explain_death(client.km, said, count_killed() - killed_before)
         raise stopped(path, started, cause) from None
     except AssertionError:  # what nbclient makes of Ctrl-C
         raise KeyboardInterrupt from None
     finally:
         shutil.rmtree(said.parent, ignore_errors=True)
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        cell.outputs = join_streams(cell.outputs)
-        for output in cell.outputs:  # a widget lives no longer than its kernel; its picture stays
-            output.get("data", {}).pop(WIDGET, None)
+    tidy_outputs(notebook)
     check_pictures(notebook, path)
     return notebook, time.perf_counter() - start, round(max(samples) / 1e6)
+
+
+def make_client(notebook, path, note):
+    """Return what executes a notebook in its own folder, calling `note` before each cell."""
+    return NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=CELL_SECONDS,
+        resources={"metadata": {"path": str(path.parent)}},
+        on_cell_execute=note,
+    )
+
+
+def tidy_outputs(notebook):
+    """Join what was printed, and leave out widgets: they live no longer than their kernel."""
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.outputs = join_streams(cell.outputs)
+        for output in cell.outputs:
+            output.get("data", {}).pop(WIDGET, None)
 
 
 def check_pictures(notebook, path):
@@ -75,12 +84,13 @@ def explain_death(manager, said, killed):
 
     Args:
         manager: of the kernel.
-        said: what it wrote to its stderr.
+        said: the file that has its stderr.
         killed: how many processes the container has killed for memory meanwhile.
     """
     process = getattr(manager.provisioner, "process", None)
     status = process.poll() if process else None
-    words = [line for line in said.strip().splitlines() if "debugger" not in line.lower()]
+    text = said.read_text(encoding="utf-8", errors="replace")
+    words = [line for line in text.strip().splitlines() if "debugger" not in line.lower()]
     words += preflight.find_last_words(process.pid if process else None)
     if killed > 0 or status == 137:
         return "its kernel died: the container's memory ran out"

@@ -71,17 +71,21 @@ def fill(text, blocks, name):
 
 
 def main():
-    """Fill all pages; name those that changed."""
+    """Fill all pages; name those that changed. A page that cannot be filled is left as it was."""
+    problems = []
     for name in PAGES:
         path = lessons.ROOT / name
         before = path.read_text(encoding="utf-8")
         try:
             after = fill(before, render(name), name)
         except (ValueError, jinja2.TemplateError) as error:
-            raise SystemExit(f"{name} is left as it was: {error}") from None
+            problems.append(f"{name} is left as it was: {error}")
+            continue
         if after != before:
             write_text(path, after)
             print(f"{name} was filled again.")
+    if problems:
+        raise SystemExit("\n".join(problems))
 
 
 if __name__ == "__main__":

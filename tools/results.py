@@ -37,6 +37,7 @@ def read_environment():
         "parts": lessons.read_parts(),
         "median": median,
         "spread": spread,
+        "wilson": wilson,
         "ceil": math.ceil,
         "sqrt": math.sqrt,
     }
@@ -85,6 +86,14 @@ def spread(accuracies):
     from tools import scores  # with NumPy and SciPy, which few texts need
 
     return scores.spread(accuracies)
+
+
+def wilson(errors, n):
+    """Return Wilson's 95 % interval of an accuracy."""
+    from scipy import stats
+
+    ends = stats.binomtest(n - errors, n).proportion_ci(0.95, method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 def _read(path):
