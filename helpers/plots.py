@@ -17,9 +17,7 @@ TEXT_PALETTE = (
     "#b13785", "#a600ff", "#6f6f00", "#4e6f64", "#900000",
 )  # fmt: skip
 WIDTH = 7.2  # inches: a wider figure would be shrunk to a page's column, and its text with it
-LAYERS = (
-    "Conv2D", "BatchNormalization", "Activation", "MaxPooling2D", "Flatten", "Dense", "Dropout",
-)  # fmt: skip
+LEARNED = {"Conv2D": "#0173b2", "Dense": "#0173b2", "BatchNormalization": "#de8f05"}
 
 
 def use_style():
@@ -113,7 +111,7 @@ def plot_curves(axs, history, epochs, running=(), metric="accuracy"):
 
 
 def draw_signed(ax, values, limit=None, title=None):
-    """Draw a map of signed numbers: red above zero, blue below, white at zero.
+    """Draw a map of signed numbers: red above zero, blue with a minus below, white at zero.
 
     Args:
         ax: matplotlib axes.
@@ -127,11 +125,19 @@ def draw_signed(ax, values, limit=None, title=None):
         colour = "white" if abs(value) > 0.6 * limit else "black"
         text = f"{value:+.3g}" if value else "0"
         ax.text(column, row, text, ha="center", va="center", color=colour)
+    if values.size > 25:  # grey print must keep the sign
+        rows, columns = np.nonzero(values < -0.1 * limit)
+        cell = ax.get_window_extent().width / ax.figure.dpi * 72 / values.shape[1]
+        ax.plot(
+            columns, rows, "_", color="black", markersize=0.5 * cell, markeredgewidth=0.1 * cell
+        )
     ax.set(title=title, xticks=[], yticks=[])
 
 
 def draw_layers(model):
     """Draw a model's layers as bars, from the model itself: longer is more numbers per image.
+
+    Blue layers have weights, orange ones normalise, grey ones have nothing to learn.
 
     Args:
         model: a built `keras.Sequential`.
@@ -142,7 +148,7 @@ def draw_layers(model):
     fig, ax = plt.subplots(figsize=(6.6, 0.25 * len(model.layers) + 0.6))
     sizes = [int(np.prod(layer.output.shape[1:])) for layer in model.layers]
     for row, (layer, size) in enumerate(zip(model.layers, sizes, strict=True)):
-        colour = PALETTE[LAYERS.index(type(layer).__name__)]  # the name stands beside it
+        colour = LEARNED.get(type(layer).__name__, "#d9d9d9")  # its name stands beside it
         ax.barh(row, size, color=colour, height=0.75)
         text = " × ".join(f"{side:,}" for side in layer.output.shape[1:])
         if layer.count_params():

@@ -36,6 +36,7 @@ CONTRAST = 4.5  # of text with what is under it (WCAG 2.2, level AA)
 DISTANCE = 10
 TEXT_DISTANCE = 10  # as much for coloured digits; in grey print their shape alone tells them apart
 # Machado, Oliveira and Fernandes, 2009; a severity of 100 is the complete lack of a kind of cone.
+SIGNED = ("RdBu_r",)  # diverging maps, white at zero
 SIGHTS = {
     "usual sight": None,
     "deuteranopia": "deuteranomaly",
@@ -113,12 +114,16 @@ def check_styles(figure):
 
 
 def check_maps(figure):
-    """Return the colour maps that do not get steadily lighter, or darker, for everybody."""
+    """Return the colour maps that do not get steadily lighter, or darker, for everybody.
+
+    A map of signed numbers gets darker to both ends; `plots.draw_signed` marks the sign as well.
+    """
     found = []
     for name in figure["maps"]:
         colours = mpl.colormaps[name](np.linspace(0, 1, 64))[:, :3]
-        for sight in SIGHTS:
-            lightness = seen(colours, sight)[:, 0]
+        halves = (colours[31::-1], colours[32:]) if name in SIGNED else (colours,)
+        for half, sight in itertools.product(halves, SIGHTS):
+            lightness = seen(half, sight)[:, 0]
             steps = np.diff(lightness) * np.sign(lightness[-1] - lightness[0])
             if steps.min() < 0 or abs(lightness[-1] - lightness[0]) < 50:
                 found.append(f"{name} for {sight}")

@@ -104,7 +104,7 @@ PLANS = {
         "cuts": [("05", "Let the network abstain"), ("02", "Softmax: from sums to probabilities")],
     },
     "a full day": {
-        "minutes": 390,
+        "minutes": 400,
         "steps": [
             ("00", None),
             ("01", None),
