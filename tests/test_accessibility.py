@@ -116,12 +116,12 @@ def check_styles(figure):
 def check_maps(figure):
     """Return the colour maps that do not get steadily lighter, or darker, for everybody.
 
-    A map of signed numbers gets darker to both ends; `plots.draw_signed` marks the sign as well.
+    A map of signed numbers may get darker to both ends where a minus marks what is below zero.
     """
-    found = []
+    found, minus = [], any(mark["style"].endswith("_") for mark in figure["marks"])
     for name in figure["maps"]:
         colours = mpl.colormaps[name](np.linspace(0, 1, 64))[:, :3]
-        halves = (colours[31::-1], colours[32:]) if name in SIGNED else (colours,)
+        halves = (colours[31::-1], colours[32:]) if minus and name in SIGNED else (colours,)
         for half, sight in itertools.product(halves, SIGHTS):
             lightness = seen(half, sight)[:, 0]
             steps = np.diff(lightness) * np.sign(lightness[-1] - lightness[0])
