@@ -2,6 +2,8 @@
 
 import base64
 
+import lab
+import nbformat
 import numpy as np
 import pytest
 from traitlets import TraitError
@@ -166,3 +168,30 @@ def test_what_the_browser_sends_arrives_in_python(network, digits):
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     with pytest.raises(TraitError):
         pad._prepared = "text"
+
+
+@pytest.mark.mnist
+def test_the_pad_works_in_jupyterlab_and_hands_the_drawing_to_python(browser, tmp_path):
+    """Only the lesson's cells that the pad needs, in a JupyterLab started by `make lab`."""
+    with lab.start_lab(tmp_path) as started:
+        path = tmp_path / "project" / "notebooks" / f"{LESSON}.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        needed = [cell for cell in notebook.cells if cell.id in ("cell-02", "cell-03", "cell-05")]
+        pad_cell = next(i for i, cell in enumerate(notebook.cells) if "drawing.Pad(" in cell.source)
+        shown, read = notebook.cells[pad_cell], notebook.cells[pad_cell + 2]
+        notebook.cells = [*needed, shown, read]
+        nbformat.write(notebook, path)
+        page = lab.Page(
+            browser.new_context(viewport={"width": 1280, "height": 900}), started.url(LESSON)
+        )
+        assert page.run("notebook:run-all-cells") is True
+        page.page.get_by_role("button", name="Clear").click()
+        before = maps(page.page)
+        draw(page.page, THREE)
+        assert page.page.locator(".pad-says").inner_text().startswith("Read as 3")
+        assert all(a != b for a, b in zip(before, maps(page.page), strict=True))
+        page.ask("panel.content.activeCellIndex = 4")
+        page.run("notebook:run-cell")
+        assert "Python reads a 3" in page.read().cells[4].outputs[0].text
+        assert lab.outside(started.home, page.requests) == set()
+        page.close()
