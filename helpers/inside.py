@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from keras import layers
 
 from helpers import model
 
@@ -22,11 +23,39 @@ def activations(network, images, names):
         ValueError: the images are something else (see `model.check_images`), or the network has
             no layer of such a name.
     """
-    taps = keras.Model(network.inputs, {name: network.get_layer(name).output for name in names})
-    batches = [
-        taps.predict_on_batch(model.scale(images[i : i + 250])) for i in range(0, len(images), 250)
-    ]
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in names}
+    taps = {name: network.get_layer(name).output for name in names}
+    return _read(keras.Model(network.inputs, taps), images, names)
+
+
+def pool(network, images, places=4):
+    """Compute what the layers pass on, each map averaged to a few places: the same for all layers.
+
+    Args:
+        network, images: as for `activations`.
+        places: on a side.
+
+    Returns:
+        A dict of float32 `(n, …)`: the pixels, the four layers of maps, and `activation_5`.
+    """
+    names = ["activation_1", "activation_2", "activation_3", "activation_4"]
+    average = layers.AdaptiveAveragePooling2D(places)
+    taps = {name: average(network.get_layer(name).output) for name in names}
+    taps["activation_5"] = network.get_layer("activation_5").output
+    passed = _read(keras.Model(network.inputs, taps), images, list(taps))
+    passed = {"pixels": model.scale(images)} | passed
+    return {name: numbers.reshape(len(images), -1) for name, numbers in passed.items()}
+
+
+def _read(taps, images, names):
+    """Return the outputs of a model that has several, without holding any of them twice."""
+    passed = {}
+    for i in range(0, len(images), 100):
+        batch = taps.predict_on_batch(model.scale(images[i : i + 100]))
+        for name in names:
+            if not i:
+                passed[name] = np.empty((len(images), *batch[name].shape[1:]), "float32")
+            passed[name][i : i + 100] = batch[name]
+    return passed
 
 
 def fold(network):
