@@ -55,8 +55,8 @@ INDEX = """<!DOCTYPE html>
 <style>{{ style | safe }}</style></head>
 <body><main>
 <h1>mnist-CNN: read handwritten digits with a network that you build and train</h1>
-{% if pad %}<p><a href="{{ pad }}">Draw a digit</a> and watch the network read it, layer by layer, in
-your browser.</p>
+{% if pad %}<p><a href="{{ pad }}">Draw a digit</a> and watch the network read it, layer by layer,
+in your browser.</p>
 {% endif %}{% for name, part, cards in parts %}
 <h2>{{ name }} · {{ part.title }}</h2>
 <p>{{ part.time | capitalize }}: {{ part.promise }}.</p>
