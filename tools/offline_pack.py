@@ -19,7 +19,7 @@ from tools import lessons, pad, pages
 
 ROOT = lessons.ROOT
 PACK = ROOT / "build" / "offline-pack"
-README = """mnist-CNN, to set up without a network. To read or draw, open html/index.html in a browser.
+README = """mnist-CNN, to set up without a network. To read and draw only, open html/index.html.
 This pack is for Python {version} on {system} ({machine}). For another, make a pack there (make
 offline-pack) and add its wheels to these. Copy this folder to your disk (4 GB with what gets
 installed), open a terminal in its mnist-CNN folder, and run three lines.
