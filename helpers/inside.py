@@ -119,10 +119,10 @@ def draw_kernels(kernels, titles, columns=8, heading=None):
     for ax, kernel, title in zip(axs.flat, np.moveaxis(kernels, -1, 0), titles, strict=True):
         ax.imshow(kernel, cmap="RdBu_r", vmin=-limit, vmax=limit)
         for (row, column), value in np.ndenumerate(kernel):
-            text = f"{abs(value):.2f}".replace("0.", ".")
-            ax.text(column + 0.08, row, text, ha="center", va="center", fontsize=9)
+            text = f"{abs(value):.2f}".removeprefix("0")[:3]
+            ax.text(column + 0.13, row, text, ha="center", va="center", fontsize=9)
         below = np.nonzero(kernel <= -0.005)
-        ax.plot(below[1] - 0.36, below[0], "_", color="black", markersize=4)
+        ax.plot(below[1] - 0.38, below[0], "_", color="black", markersize=3.5)
         ax.set_title(title, fontsize=9, pad=2)
         ax.axis("off")
     fig.suptitle(heading, fontsize=11)
