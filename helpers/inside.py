@@ -113,7 +113,7 @@ def draw_kernels(kernels, titles, columns=8, heading=None):
         columns: kernels in a row.
         heading: the finding, above the whole figure.
     """
-    rows, limit = -(-len(titles) // columns), abs(kernels).max() / 0.6  # pale: numbers are black
+    rows, limit = -(-len(titles) // columns), abs(kernels).max() / 0.5  # pale: numbers are black
     size = (plots.WIDTH * columns / 8, 1.12 * rows + (0.3 if heading else 0))
     fig, axs = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for ax, kernel, title in zip(axs.flat, np.moveaxis(kernels, -1, 0), titles, strict=True):
@@ -197,6 +197,7 @@ def draw_map(ax, points, labels, marked, title):
     for digit, colour in enumerate(plots.TEXT_PALETTE):
         for x, y in points[(labels == digit) & ~marked][:40]:
             ax.text(x, y, str(digit), color=colour, fontsize=9, ha="center", va="center")
-    ax.plot(*points[marked].T, "x", color="black", markersize=7, markeredgewidth=2)
+    for x, y in points[marked]:
+        ax.text(x, y, "×", fontsize=16, weight="bold", ha="center", va="center")
     ax.set(xlim=1.06 * np.sort(points[:, 0])[[0, -1]], ylim=1.06 * np.sort(points[:, 1])[[0, -1]])
     ax.set(xticks=[], yticks=[], title=title)

@@ -90,7 +90,9 @@ def box_side(image):
 
 def draw(page, corners):
     """Draw a line on the pad with the mouse."""
-    box = page.locator(".pad canvas").first.bounding_box()
+    paper = page.locator(".pad canvas").first
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
     places = [(box["x"] + x * box["width"], box["y"] + y * box["width"]) for x, y in corners]
     page.mouse.move(*places[0])
     page.mouse.down()
