@@ -284,6 +284,9 @@ PICTURES = {
     "grey and opacity": (transparent(DIGITS)[0][..., 2:], 1),
     "grey, a channel": (DIGITS[0][..., None], 1),
     "RGB, channels first, many": (np.repeat(DIGITS[:, None], 3, axis=1), 5),
+    "RGB, channels first": (np.repeat(DIGITS[:1], 3, axis=0), 1),
+    "RGB on white, channels first": (np.repeat(255 - DIGITS[:1], 3, axis=0), 1),
+    "RGBA, channels first": (np.moveaxis(transparent(DIGITS)[0], -1, 0), 1),
     "RGB from 0 to 1": (np.repeat(DIGITS[0][..., None], 3, axis=2) / 255, 1),
     "RGBA of 56 pixels": (transparent(DIGITS.repeat(2, axis=1).repeat(2, axis=2))[0], 1),
     "grey of 56 pixels": (DIGITS.repeat(2, axis=1).repeat(2, axis=2)[0], 1),
@@ -324,7 +327,7 @@ def follow_advice(given):
 @pytest.mark.fault(
     27,
     "pictures as a picture library returns them",
-    provoked="fifteen shapes and types, with colours, opacity, other sizes, 16 bits; what each "
+    provoked="eighteen shapes and types, with colours, opacity, other sizes, 16 bits; what each "
     "message advises is done until nothing is said any more",
     outcome="accepted after at most five steps, with as many images as there were digits",
 )

@@ -14,14 +14,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import nbformat
 import numpy as np
 import pytest
-from jupyter_client import KernelManager
+from kernels import Kernel, pictures, printed
 
-from helpers import checkpoints, live
+from helpers import checkpoints, files, live
 
 pytestmark = pytest.mark.slow
 
@@ -458,6 +459,30 @@ def test_disk_that_stays_full_keeps_the_run_before(disk, digits, tmp_path, capsy
     assert len(past) == 1 and same(saved, first)
 
 
+@pytest.mark.fault(
+    12,
+    "the disk is full when notebook 03 saves what it has trained",
+    provoked="the notebook's own cell on such a disk; then with room, and with another folder",
+    outcome="one line, and the network is still there: the cell run again saves it",
+)
+def test_full_disk_at_the_last_save_costs_a_line(disk, digits, tmp_path):
+    network = make_network()
+    plain = SimpleNamespace(plain_copy=lambda network: network, predict=lambda n, x: n.predict(x))
+    given = {"network": network, "folder": tmp_path, "validation_images": digits[0]}
+    given |= {"model": plain, "files": files, "keras": keras, "np": np}
+    disk.fill()
+    with pytest.raises(files.WriteError, match="What is in memory is not lost") as error:
+        exec(cell_of_03("plain_copy(network)"), given)
+    (line,) = error.value._render_traceback_()
+    assert "\n" not in line and "mnist_cnn.keras cannot be written" in line
+    assert not list(tmp_path.glob("*.keras"))
+    disk.free()
+    for folder in (tmp_path, tmp_path / "another"):
+        folder.mkdir(exist_ok=True)
+        exec(cell_of_03("plain_copy(network)"), given | {"folder": folder})
+        assert (folder / "mnist_cnn.keras").is_file()
+
+
 def test_file_where_the_folder_should_be_does_not_end_the_run(digits, tmp_path, capsys):
     (tmp_path / "run").write_text("in the way")
     checkpoint = fit(make_network(), digits, tmp_path / "run", epochs=1)
@@ -689,6 +714,8 @@ def test_compiled_again_begins_a_new_run(digits, tmp_path):
     fit(before, digits, tmp_path, epochs=2)
     fresh = make_network()
     assert checkpoints.resume(tmp_path, fresh) == (fresh, [])
+    raw = keras.Sequential([keras.Input((64,)), keras.layers.Dense(10)])
+    assert checkpoints.resume(tmp_path, raw) == (raw, [])  # not compiled at all
     with pytest.raises(checkpoints.Stopped, match="No epoch is saved"):
         fit(fresh, digits, tmp_path, moments={(0, 1): press})
     again, past = checkpoints.resume(tmp_path, fresh)
@@ -807,56 +834,16 @@ training.compile_model(network, steps=180)
 """
 
 
-class Kernel:
-    """A real kernel, and what it says to each cell."""
-
-    def __init__(self, **environment):
-        self.manager = KernelManager(kernel_name="python3")
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
-        self.manager.start_kernel(env=environment, cwd=ROOT / "notebooks")
-        self.client = self.manager.blocking_client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=120)
-
-    def run(self, *sources, stop_at=None):
-        """Run cells at once; press the stop button when a text is shown.
-
-        Returns:
-            For each cell its status, and its outputs as `(type, content)`.
-        """
-        ids = [self.client.execute(source) for source in sources]
-        outputs = {message_id: [] for message_id in ids}
-        done = 0
-        while done < len(ids):
-            message = self.client.get_iopub_msg(timeout=120)
-            kind, content = message["header"]["msg_type"], message["content"]
-            if message["parent_header"].get("msg_id") not in outputs:
-                continue
-            done += kind == "status" and content["execution_state"] == "idle"
-            outputs[message["parent_header"]["msg_id"]].append((kind, content))
-            if stop_at and stop_at in str(content):
-                self.manager.interrupt_kernel()
-                stop_at = None
-        statuses = {}
-        while not outputs.keys() <= statuses.keys():
-            message = self.client.get_shell_msg(timeout=60)
-            statuses[message["parent_header"]["msg_id"]] = message["content"].get("status")
-        return [(statuses[message_id], outputs[message_id]) for message_id in ids]
-
-    def end(self):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-
 @pytest.fixture
 def kernel(tmp_path):
-    kernel = Kernel(MNIST_RUNS=str(tmp_path))
-    yield kernel
-    kernel.end()
+    with Kernel(ROOT / "notebooks", MNIST_RUNS=str(tmp_path), TF_CPP_MIN_LOG_LEVEL="3") as kernel:
+        yield kernel
 
 
-def printed(outputs):
-    return "".join(content["text"] for kind, content in outputs if kind == "stream")
+def cell_of_03(words):
+    """Return the first cell of notebook 03 in which words are."""
+    notebook = nbformat.read(ROOT / "notebooks" / "03_train_the_network.ipynb", as_version=4)
+    return next(c.source for c in notebook.cells if c.cell_type == "code" and words in c.source)
 
 
 @pytest.mark.fault(
@@ -867,29 +854,27 @@ def printed(outputs):
     "run; the cell run again does the rest, and once more shows the same history",
 )
 def test_stop_button_in_a_real_kernel(kernel):
-    notebook = nbformat.read(ROOT / "notebooks" / "03_train_the_network.ipynb", as_version=4)
-    cell = next(c.source for c in notebook.cells if "checkpoints.Checkpoint(folder)" in c.source)
-    ((status, outputs),) = kernel.run(STAND_INS.format(root=str(ROOT)))
+    cell = cell_of_03("checkpoints.Checkpoint(folder)")
+    ((status, outputs),) = kernel.send(STAND_INS.format(root=str(ROOT)))
     assert status == "ok", outputs
-    kernel.run(COMPILE)
-    (status, outputs), (waiting, _) = kernel.run(cell, "print(1)", stop_at="epoch 2 of 3")
+    kernel.send(COMPILE)
+    (status, outputs), (waiting, _) = kernel.send(cell, "print(1)", stop_at="epoch 2 of 3")
     assert (status, waiting) == ("error", "aborted")
     error = next(content for kind, content in outputs if kind == "error")
     assert error["ename"] == "Stopped" and len(error["traceback"]) == 1
     assert error["traceback"] == [error["evalue"]]
     line = r"Stopped in epoch 2 of 3\. 1 epoch is saved in \S+/training_sample; run this cell again"
     assert re.fullmatch(rf"{line} to go on\.", error["evalue"])
-    pictures = [c for _, c in outputs if "image/png" in c.get("data", {})]
-    assert len(pictures) >= 3  # the first one, and updates in both epochs
-    ((status, outputs),) = kernel.run(cell)
+    assert len(pictures(outputs)) >= 3  # the first one, and updates in both epochs
+    ((status, outputs),) = kernel.send(cell)
     assert status == "ok" and "3 epochs in" in printed(outputs)
     assert "epoch 2 of 3, 60 of 180" in str(outputs) and "epoch 1 of 3" not in str(outputs)
-    kernel.run("first = history")
-    ((status, outputs),) = kernel.run(cell)
+    kernel.send("first = history")
+    ((status, outputs),) = kernel.send(cell)
     assert status == "ok" and "All 3 epochs are finished already. To train" in printed(outputs)
     check = "print(history == first, [len(v) for v in history.values()])"
-    assert printed(kernel.run(check)[0][1]) == "True [3, 3, 3, 3, 3]\n"
-    (_, (status, outputs)) = kernel.run(COMPILE, cell, stop_at="epoch 1 of 3, 20")
+    assert printed(kernel.send(check)[0][1]) == "True [3, 3, 3, 3, 3]\n"
+    (_, (status, outputs)) = kernel.send(COMPILE, cell, stop_at="epoch 1 of 3, 20")
     assert "Stopped in epoch 1 of 3. No epoch is saved" in str(outputs)
 
 
@@ -993,12 +978,14 @@ CHANGES = {
 
 @pytest.mark.fault(
     26,
-    "other metrics than the lesson's, or none; validation in some epochs only",
+    "other metrics than the lesson's, or none; validation in some epochs only; two outputs",
     provoked="`compile` with other metrics, `validation_freq=[1, 3]`, a dataset of unknown length, "
-    "NumPy numbers in the logs; with the live curves and Checkpoint",
+    "NumPy numbers in the logs, a network of two outputs; with the live curves and Checkpoint",
     outcome="the run ends well, its epochs are saved, and what there is is drawn",
 )
-@pytest.mark.parametrize("change", [*CHANGES, "validation_freq", "unknown length", "NumPy numbers"])
+@pytest.mark.parametrize(
+    "change", [*CHANGES, "validation_freq", "unknown length", "NumPy numbers", "two outputs"]
+)
 def test_run_survives_what_readers_change(change, shown, digits, tmp_path):
     network, options = make_network(), {}
     if change in CHANGES:
@@ -1011,6 +998,12 @@ def test_run_survives_what_readers_change(change, shown, digits, tmp_path):
 
     images, labels = digits
     data = (images, labels)
+    validation = images[:32], labels[:32]
+    if change == "two outputs":
+        outputs = [keras.layers.Dense(10, "softmax")(network.layers[0].output) for _ in range(2)]
+        network, data = keras.Model(network.inputs, outputs), (images, [labels, labels])
+        loss, validation = ["sparse_categorical_crossentropy"] * 2, (images[:32], [labels[:32]] * 2)
+        network.compile("adam", loss, metrics=[["accuracy"], ["accuracy"]], run_eagerly=True)
     if change == "validation_freq":
         options["validation_freq"] = [1, 3]
     if change == "unknown length":
@@ -1023,7 +1016,7 @@ def test_run_survives_what_readers_change(change, shown, digits, tmp_path):
     callbacks = [Numbers()] if change == "NumPy numbers" else []
     checkpoint = checkpoints.Checkpoint(tmp_path)
     network.fit(
-        *data, epochs=3, validation_data=(images[:32], labels[:32]), verbose=0,
+        *data, epochs=3, validation_data=validation, verbose=0,
         callbacks=[*callbacks, live.LiveCurves(every=2), checkpoint], **options,
     )  # fmt: skip
     assert len(checkpoints.resume(tmp_path, network)[1]) == 3

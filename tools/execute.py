@@ -39,7 +39,8 @@ def execute(path):
     except CellTimeoutError:
         raise stopped(path, started, f"it took longer than {CELL_SECONDS} seconds") from None
     except RuntimeError:
-        cause = explain_death(client.km, said, count_killed() - killed_before)
+        text = said.read_text(encoding="utf-8", errors="replace")
+        cause = explain_death(client.km, text, count_killed() - killed_before)
         raise stopped(path, started, cause) from None
     except AssertionError:  # what nbclient makes of Ctrl-C
         raise KeyboardInterrupt from None
@@ -84,13 +85,12 @@ def explain_death(manager, said, killed):
 
     Args:
         manager: of the kernel.
-        said: the file that has its stderr.
+        said: its stderr.
         killed: how many processes the container has killed for memory meanwhile.
     """
     process = getattr(manager.provisioner, "process", None)
     status = process.poll() if process else None
-    text = said.read_text(encoding="utf-8", errors="replace")
-    words = [line for line in text.strip().splitlines() if "debugger" not in line.lower()]
+    words = [line for line in said.strip().splitlines() if "debugger" not in line.lower()]
     words += preflight.find_last_words(process.pid if process else None)
     if killed > 0 or status == 137:
         return "its kernel died: the container's memory ran out"
