@@ -15,7 +15,7 @@ from kernels import Kernel, pictures
 from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
 
-from tools import execute, lessons, measure
+from tools import execute, lessons, measure, offline_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = lessons.list_notebooks()
@@ -444,19 +444,19 @@ def one_lesson(tmp_path):
     """Return a function that makes a project whose only lesson has the cells that it is given."""
 
     def make(*cells):
-        for name in ("conftest.py", "pyproject.toml", "README.md"):
-            shutil.copy(ROOT / name, tmp_path / name)
-        for name in ("tools", "helpers"):
-            shutil.copytree(ROOT / name, tmp_path / name)
+        project = tmp_path / "project"
+        offline_pack.copy_project(project)
+        parts = (ROOT / "lessons.toml").read_text(encoding="utf-8").partition("[[lesson]]")[0]
         names = ("number", "file", "part", "title", "question", "able")
         values = ("01", "01_try", "I", "", "", "")
         row = [f'{name} = "{value}"' for name, value in zip(names, values, strict=True)]
         rows = ["[[lesson]]", *row, "seconds = 1", "memory_gb = 1", "exercises = false"]
-        (tmp_path / "lessons.toml").write_text("\n".join(rows), encoding="utf-8")
-        (tmp_path / "notebooks").mkdir()
+        (project / "lessons.toml").write_text("\n".join([parts, *rows]), encoding="utf-8")
+        shutil.rmtree(project / "notebooks")
+        (project / "notebooks").mkdir()
         notebook = new_notebook(cells=[new_code_cell(source) for source in cells])
-        nbformat.write(notebook, tmp_path / "notebooks" / "01_try.ipynb")
-        return tmp_path
+        nbformat.write(notebook, project / "notebooks" / "01_try.ipynb")
+        return project
 
     return make
 

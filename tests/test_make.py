@@ -65,11 +65,11 @@ def test_venv_without_a_python_is_made_anew(tmp_path):
     binaries.mkdir(parents=True)
     (binaries / "python").symlink_to(tmp_path / "python3.10-of-last-year")
     (tmp_path / ".venv" / ".ready").touch()
-    new = "rm -f .venv/bin/python; printf '#!/bin/sh\\necho \"$*\"' > .venv/bin/python; "
-    new += "chmod +x .venv/bin/python"
+    new = write_script(tmp_path / "new", 'test "$1" = -c || echo "$*"')
+    copy = f"rm .venv/bin/python && cp '{new}' .venv/bin/python"
     write_script(
         tmp_path / "python",
-        f'case "$*" in *version_info*) echo 3.12;; "-m venv --clear .venv") {new};; esac',
+        f'case "$*" in *version_info*) echo 3.12;; "-m venv --clear .venv") {copy};; esac',
     )
     for user in (0, 1000):
         write_script(tmp_path / "id", f"echo {user}")
