@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items):
 
 
 class KernelDied(Exception):
-    """The kernel that a cell ran in is gone; the argument is its manager."""
+    """The kernel that a cell ran in is gone; the argument is its process."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,7 +70,7 @@ def _receive(kernel, stream, timeout=None, receive=RunningKernel.get_message):
             return receive(kernel, stream, max(0, min(1, end - time.monotonic())))
         except queue.Empty:
             if not alive:
-                raise KernelDied(kernel.km) from None
+                raise KernelDied(execute.find_process(kernel.km)) from None
             if time.monotonic() >= end:
                 raise
 
