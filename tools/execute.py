@@ -41,9 +41,8 @@ def execute(path):
     except CellTimeoutError:
         raise stopped(path, started, f"it took longer than {CELL_SECONDS} seconds") from None
     except RuntimeError:
-        text = said.read_text(encoding="utf-8", errors="replace")
-        cause = explain_death(processes[0], text, count_killed() - killed_before)
-        raise stopped(path, started, cause) from None
+        text, killed = said.read_text("utf-8", "replace"), count_killed() - killed_before
+        raise stopped(path, started, explain_death(processes[0], text, killed)) from None
     except AssertionError:  # what nbclient makes of Ctrl-C
         raise KeyboardInterrupt from None
     finally:
