@@ -20,6 +20,12 @@ def test_this_machine_passes_what_the_tests_need(capsys):
     assert preflight.check_python()[0] and preflight.check_packages()[0]
 
 
+@pytest.mark.fault(
+    19,
+    "An old Python",
+    provoked="the setup cell where Python says that it is 3.10, then 3.14",
+    outcome="two lines without a traceback: which Python it is, and `make lab` with another one",
+)
 @pytest.mark.parametrize("version", [(3, 10, 4), (3, 14, 0)])
 def test_other_python_is_refused_with_the_command(monkeypatch, version):
     monkeypatch.setattr(preflight.sys, "version_info", version)
