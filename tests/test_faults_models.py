@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from servers import Trap
 
 from helpers import model, model_files
 from tools import offline_pack, records
@@ -153,16 +154,6 @@ def test_missing_model_is_named(tmp_path):
 # Hostile files -------------------------------------------------------------------------------
 
 
-class Payload:
-    """What a pickle runs when it is opened: it makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
 @pytest.fixture
 def mark(tmp_path):
     """Return the path of the file that every hostile model tries to make."""
@@ -226,14 +217,14 @@ def test_custom_objects_are_refused_by_name(tmp_path):
     outcome="refused in two lines; no file",
 )
 def test_pickles_are_refused_and_not_opened(tiny, tmp_path, mark):
-    pickled = pickle.dumps(Payload(mark))
+    pickled = pickle.dumps(Trap(mark))
     pickle.loads(pickled)
     assert works(mark)
     path = tmp_path / "pickle.keras"
     path.write_bytes(pickled)
     assert "is not a Keras model file" in refuse(model_files.load_model, path)
     weights = io.BytesIO()
-    np.savez(weights, **{"layers/dense/vars": np.array({"0": Payload(mark)}, dtype=object)})
+    np.savez(weights, **{"layers/dense/vars": np.array({"0": Trap(mark)}, dtype=object)})
     mark.unlink(missing_ok=True)
     with zipfile.ZipFile(tiny[0]) as file:
         config = file.read("config.json")

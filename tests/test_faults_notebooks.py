@@ -39,8 +39,7 @@ def sources(name):
 
 def clone(folder):
     """Copy the project as somebody gets it: no environment, no data, nothing built."""
-    left_out = shutil.ignore_patterns(".*", "__pycache__", "build", "data", "tests")
-    shutil.copytree(ROOT, folder, ignore=left_out)
+    offline_pack.copy_project(folder)
     return folder / "notebooks"
 
 
@@ -326,25 +325,6 @@ def test_committed_outputs_need_neither_scripts_nor_widgets(path):
             assert re.search(r"\d", "".join(output.get("text", "") for output in outputs))
 
 
-@pytest.mark.fault(
-    22,
-    "The live curves on a static page",
-    provoked="the outputs of the training cells in the committed notebook 03",
-    outcome="the last figure of the run is there as PNG, its progress as text: all batches done",
-)
-def test_live_curves_leave_their_last_figure_and_a_line_of_text():
-    trained = 0
-    for cell in code_cells("03_train_the_network"):
-        if "LiveCurves(" in cell.source:
-            displayed = [output.data for output in cell.outputs if "data" in output]
-            said = "".join(data["text/plain"] for data in displayed if "image/png" not in data)
-            epochs, done = re.search(r"epoch (\d+) of \1, (\d+) of \2 batches", said).groups()
-            assert int(epochs) >= 1 and int(done) > 0
-            assert sum("image/png" in data for data in displayed) == 1
-            trained += 1
-    assert trained >= 2
-
-
 # Figures -------------------------------------------------------------------------------------
 
 SHOW = "import matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()"
@@ -413,8 +393,7 @@ def one_lesson(tmp_path):
     """Return a function that makes a project whose only lesson has the cells that it is given."""
 
     def make(*cells):
-        project = tmp_path / "project"
-        offline_pack.copy_project(project)
+        project = clone(tmp_path / "project").parent
         parts = (ROOT / "lessons.toml").read_text(encoding="utf-8").partition("[[lesson]]")[0]
         names = ("number", "file", "part", "title", "question", "able")
         values = ("01", "01_try", "I", "", "", "")

@@ -1,10 +1,10 @@
 """Runs that are killed, stopped, or go wrong, and disks that are full or damage what they hold."""
 
 import contextlib
+import itertools
 import json
 import os
 import platform
-import queue
 import random
 import re
 import shutil
@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -134,21 +133,28 @@ def sigint_is_given_back():
 # TensorFlow is loaded once; each life of the run is a fork of this process. What it trains is
 # small and what it saves is large, so that saves take a good part of the time.
 NURSERY = """
-import os, sys
+import os, pathlib, signal, sys, threading, time
 import keras, numpy as np
 from helpers import checkpoints
-
-def say(line):
-    os.write(1, line.encode() + b"\\n")  # at once: a kill must not leave half a line
+from test_faults_training import half_written
 
 class Report(keras.callbacks.Callback):
+    batches = 0
     def on_train_batch_end(self, batch, logs=None):
-        say("batch")
+        self.batches += 1
     def on_epoch_end(self, epoch, logs=None):
-        say(f"saved {epoch + 1}")
+        os.write(1, f"{epoch + 1}\\n".encode())  # at once: a kill must not leave half a line
 
-def live(folder, epochs):
-    random = np.random.default_rng(0)
+def kill(report, moment, delay):
+    old = half_written(folder)
+    while report.batches < moment if moment else half_written(folder) <= old:
+        time.sleep(0.001)
+    time.sleep(delay)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def live(moment, delay):
+    signal.alarm(300)
+    random, report = np.random.default_rng(0), Report()
     images, labels = random.random((48, 64), dtype="float32"), random.integers(0, 10, 48)
     network, past = checkpoints.resume(folder)
     if network is None:
@@ -156,86 +162,54 @@ def live(folder, epochs):
             keras.Input((64,)), keras.layers.Dense(20_000), keras.layers.Dense(10, "softmax")])
         network.compile(keras.optimizers.SGD(0.02), "sparse_categorical_crossentropy",
                         metrics=["accuracy"], run_eagerly=True)
-    network.fit(images, labels, batch_size=16, epochs=epochs, initial_epoch=len(past),
+    if moment >= 0:
+        threading.Thread(target=kill, args=(report, moment, delay), daemon=True).start()
+    network.fit(images, labels, batch_size=16, epochs=int(sys.argv[2]), initial_epoch=len(past),
                 validation_data=(images[:16], labels[:16]), verbose=0,
-                callbacks=[checkpoints.Checkpoint(folder), Report()])
+                callbacks=[checkpoints.Checkpoint(folder), report])
 
+folder = pathlib.Path(sys.argv[1])
 for line in sys.stdin:
     child = os.fork()
     if not child:
-        live(sys.argv[1], int(sys.argv[2]))
+        live(*map(float, line.split()))
         os._exit(0)
-    say(f"born {child}")
     os.waitpid(child, 0)
-    say("gone")
+    os.write(1, b"gone\\n")
 """
 
 
-class Nursery:
-    """A process whose forks train in a folder, and what it says."""
-
-    def __init__(self, folder, epochs):
-        self.folder, self.lines = folder, queue.Queue()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", NURSERY, folder, str(epochs)],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, bufsize=1,
-        )  # fmt: skip
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-
-    def read(self):
-        for line in self.process.stdout:
-            self.lines.put(line.split())
-
-    def half_written(self):
-        """Return the files that are being written, or were when their writer was killed."""
-        found = set()
-        for path in self.folder.glob("*.part.*"):
-            with contextlib.suppress(FileNotFoundError):
-                found.add((path.name, path.stat().st_mtime_ns))
-        return found
-
-    def live(self, moment, delay):
-        """Let the run live until some seconds after a moment, a number of batches or "save".
-
-        Returns:
-            The epochs that it said were saved, and whether it was killed in the middle of a save.
-        """
-        old, batches, saved, alive = self.half_written(), 0, 0, True
-        self.process.stdin.write("live\n")
-        _, child = self.lines.get(timeout=120)
-        deadline = time.monotonic() + 300
-        while True:
-            assert time.monotonic() < deadline, "the run neither goes on nor ends"
-            if alive and (self.half_written() - old if moment == "save" else batches == moment):
-                time.sleep(delay)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(child), signal.SIGKILL)
-                alive = False
-            with contextlib.suppress(queue.Empty):
-                said = self.lines.get(timeout=0.002)
-                if said == ["gone"]:
-                    return saved, bool(self.half_written() - old)
-                batches += said == ["batch"]
-                saved = int(said[1]) if said[0] == "saved" else saved
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-        self.reader.join()
-        self.process.stdin.close()
-        self.process.stdout.close()
+def half_written(folder):
+    """Return the files that are being written, or were when their writer was killed."""
+    found = set()
+    for path in folder.glob("*.part.*"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add((path.name, path.stat().st_mtime_ns))
+    return found
 
 
 @pytest.fixture
 def nursery(tmp_path):
+    """Return a function that lets a run live in the folder until it is killed: so many seconds
+    after so many batches, or after a save began (0), or not at all (-1); what it saved last."""
     if sys.platform != "linux":
         pytest.skip("forks a process that has TensorFlow loaded, which only Linux takes well")
-    nursery = Nursery(tmp_path / "run", epochs=30)
-    yield nursery
-    nursery.end()
+    path = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", NURSERY, tmp_path, "30"],
+        env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, bufsize=1,
+    )  # fmt: skip
+
+    def live(moment, delay):
+        process.stdin.write(f"{moment} {delay}\n")
+        said = [*itertools.takewhile(lambda line: line != "gone\n", process.stdout)]
+        return int((said or [0])[-1])
+
+    with process:
+        yield live
+        process.kill()
 
 
 @pytest.mark.fault(
@@ -245,25 +219,26 @@ def nursery(tmp_path):
     outcome="each time it goes on after the last epoch that was saved, and the best network loads; "
     "in the end no epoch is missing and none is there twice",
 )
-def test_killed_run_goes_on_after_the_last_saved_epoch(nursery, capsys):
+def test_killed_run_goes_on_after_the_last_saved_epoch(nursery, tmp_path, capsys):
     chance, known, hits = random.Random(11), 0, {True: 0, False: 0}
-    moments = ["save"] * 10 + [chance.randint(1, 2 * BATCHES) for _ in range(10)]
+    moments = [0] * 10 + [chance.randint(1, 2 * BATCHES) for _ in range(10)]
     chance.shuffle(moments)
-    for moment in [*moments, None]:
-        saved, in_save = nursery.live(moment, chance.uniform(0, 0.03))
-        hits[in_save] += moment is not None
-        states = checkpoints._read_states(nursery.folder)
+    for moment in [*moments, -1]:
+        old = half_written(tmp_path)
+        saved = nursery(moment, chance.uniform(0, 0.03))
+        hits[bool(half_written(tmp_path) - old)] += moment >= 0
+        states = checkpoints._read_states(tmp_path)
         rows = states[0]["rows"] if states else []
         assert len(rows) >= max(saved, known)
         assert all(state["steps"] == BATCHES * len(state["rows"]) for state in states)
         if rows:
-            best, past = checkpoints.resume(nursery.folder, best=True)
+            best, past = checkpoints.resume(tmp_path, best=True)
             assert past[-1]["val_accuracy"] == max(row["val_accuracy"] for row in rows)
             assert int(best.optimizer.iterations) == BATCHES * len(past)
         known = len(rows)
     assert known == 30
     assert min(hits.values()) >= 4, hits
-    assert nursery.half_written() == set()
+    assert half_written(tmp_path) == set()
     assert capsys.readouterr().out == ""  # a killed writer leaves nothing that reads as damaged
 
 
