@@ -135,9 +135,9 @@ def copy_mnist(folder):
 
     source = find_mnist(data)
     folder.mkdir(parents=True)
-    for name in data.FILES:
-        path = data.find_file(source, name)
-        shutil.copyfile(path, folder / path.name)
+    names = {path: name for name, path in data.find_files(source).items()}
+    for path, name in names.items():
+        shutil.copyfile(path, folder / f"{name}{path.suffix}")
 
 
 def find_mnist(data):
