@@ -102,6 +102,10 @@ class Judge:
         distances = self.distances(looks.features)[:, np.newaxis]
         return np.hstack([odds, distances, looks.features, looks.channels]).astype("float32")
 
+    def doubt(self, looks):
+        """Join all signs to one number: float32 `(n,)`, 0 (believe it) to 1 (do not)."""
+        return special.expit(self.signs(looks) @ self.weights + self.bias)
+
     def measure(self, network, images):
         """Read images, and say how far to believe each reading.
 
@@ -116,10 +120,9 @@ class Judge:
             ValueError: another type or shape (see `inputs.check_images`).
         """
         looks = look(network, images)
-        signs = self.signs(looks)
         probabilities = calibrate(looks.scores, self.temperature)
-        doubt = special.expit(signs @ self.weights + self.bias)
-        return Reading(looks.scores.argmax(axis=1), probabilities, signs[:, 1], doubt)
+        distances = self.distances(looks.features)
+        return Reading(looks.scores.argmax(axis=1), probabilities, distances, self.doubt(looks))
 
 
 def load(path=model_files.ROBUST):

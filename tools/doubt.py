@@ -44,9 +44,9 @@ def spoil(images, seed=0):
     return np.round(corruptions.spoil(scaled, random)[..., 0] * 255).astype("uint8")
 
 
-def repeat(make, n):
+def repeat(make, n, *given):
     """Make n images: uint8 `(n, 28, 28)`."""
-    return np.stack([np.clip(make(), 0, 255) for _ in range(n)]).round().astype("uint8")
+    return np.stack([np.clip(make(*given), 0, 255) for _ in range(n)]).round().astype("uint8")
 
 
 def make_sets(images, labels, seed=0):
@@ -71,8 +71,7 @@ def make_sets(images, labels, seed=0):
     digits["printed digits"] = non_digits.print_digits(1_200, random)
     source = images[30_000:35_000], labels[30_000:35_000]
     others = {
-        name: repeat(lambda: make(*source, random), n)
-        for name, (make, n) in non_digits.KINDS.items()
+        name: repeat(make, n, *source, random) for name, (make, n) in non_digits.KINDS.items()
     }
     return digits, others
 
@@ -101,8 +100,7 @@ def fit(path, references, validation, digits, others):
         wrong.append(np.ones(len(images), bool))
         counts[name] = {"n": len(images)}
     judge.weights, judge.bias = fit_weights(np.concatenate(signs), np.concatenate(wrong))
-    values = special.expit(judge.signs(looks) @ judge.weights + judge.bias)
-    judge.threshold = float(np.quantile(values, 1 - REFUSED))
+    judge.threshold = float(np.quantile(judge.doubt(looks), 1 - REFUSED))
     record(path, judge, counts)
 
 
