@@ -93,7 +93,7 @@ def check_08_4(answer):
         0.004: "That is her time alone. She errs as well, and each error costs as much.",
         0.25: "2 / 500 is far less than a quarter.",
         250: "That is 500 / 2. Which of the two is divided by the other?",
-        0.002: "Is that one error in a thousand, twice? Write down both costs, then set them equal.",
+        0.002: "Twice her rate of errors? Write down both costs, then set them equal.",
         0.001: "That is how often she errs. When does asking cost less than believing?",
         2.5: "That is what asking costs. From which probability on does believing cost as much?",
         0.003: "Her errors make asking dearer, so the threshold rises.",
