@@ -18,7 +18,7 @@ class Looks(NamedTuple):
 
     scores: np.ndarray  # float32 (n, 10), before softmax
     features: np.ndarray  # float32 (n, 512), of the last layer but one, of length 1
-    channels: np.ndarray  # float32 (n, 384), mean and spread of each channel of the convolutions
+    channels: np.ndarray  # float32 (n, 384), mean and root mean square of each channel
 
 
 class Reading(NamedTuple):
@@ -47,7 +47,8 @@ def look(network, images, batch_size=250):
     with warnings.catch_warnings(action="ignore"):  # that it looks odd is what doubt is for
         inputs.check_images(images)
     maps = [network.get_layer(f"activation_{number}").output for number in range(1, 5)]
-    channels = [part for m in maps for part in (ops.mean(m, (1, 2)), ops.std(m, (1, 2)))]
+    squares = [ops.mean(ops.square(part), (1, 2)) for part in maps]
+    channels = [ops.mean(part, (1, 2)) for part in maps] + [ops.sqrt(part) for part in squares]
     last = [network.get_layer(name).output for name in ("dense_2", "activation_5")]
     taps = keras.Model(network.inputs, [*last, ops.concatenate(channels, axis=1)])
     batches = [

@@ -1,8 +1,8 @@
-"""Fit how far to believe each network: `python -m tools.doubt`.
+"""Fit how far to believe `robust`: `python -m tools.doubt`.
 
-For each of the two networks a temperature, references and weights go to models/NAME_doubt.npz, and
-how they were made to models/NAME_doubt.json. Fitted on training and validation digits and on
-`tools.non_digits`; both networks were trained on these digits too.
+A temperature, references, weights and a threshold go to models/robust_doubt.npz, and how they were
+made to models/robust_doubt.json. Fitted on training and validation digits, which the network was
+trained on too, and on `tools.non_digits`.
 """
 
 import json
@@ -23,19 +23,18 @@ from tools import non_digits, records
 
 REFERENCES = 2_000
 REFUSED = 0.01  # of the validation digits
-STRENGTH = 0.01  # inverse of the penalty on large weights
+STRENGTH = 0.001  # inverse of the penalty on large weights
 
 
 def main():
-    """Fit and record both networks."""
+    """Fit and record."""
     preflight.load_tensorflow()
     (images, labels), (_, test_labels) = data.load_mnist()
     if not data.is_mnist(test_labels):
         raise SystemExit("Doubt is fitted on MNIST. Set MNIST_DIR to its folder.")
     training, validation = data.split_validation(images, labels)
     believed, others = make_sets(*training)
-    for path in (model_files.SHIPPED, model_files.ROBUST):
-        fit(path, training[0][:REFERENCES], validation, believed, others)
+    fit(model_files.ROBUST, training[0][:REFERENCES], validation, believed, others)
 
 
 def spoil(images, seed=0):
