@@ -50,9 +50,9 @@ def look(network, images, batch_size=250):
     squares = [ops.mean(ops.square(part), (1, 2)) for part in maps]
     channels = [ops.mean(part, (1, 2)) for part in maps] + [ops.sqrt(part) for part in squares]
     last = [network.get_layer(name).output for name in ("dense_2", "activation_5")]
-    taps = keras.Model(network.inputs, [*last, ops.concatenate(channels, axis=1)])
-    batches = [
-        taps.predict_on_batch(images[i : i + batch_size, ..., np.newaxis].astype("float32") / 255)
+    taps = keras.Model(network.inputs[0], [*last, ops.concatenate(channels, axis=1)])
+    batches = [  # called, not `predict`: nothing is compiled anew for each call
+        taps(images[i : i + batch_size, ..., np.newaxis].astype("float32") / 255, training=False)
         for i in range(0, len(images), batch_size)
     ]
     scores, features, channels = (np.concatenate(part) for part in zip(*batches, strict=True))
@@ -104,8 +104,10 @@ class Judge:
         return np.hstack([odds, distances, looks.features, looks.channels]).astype("float32")
 
     def doubt(self, looks):
-        """Join all signs to one number: float32 `(n,)`, 0 (believe it) to 1 (do not)."""
-        return special.expit(self.signs(looks) @ self.weights + self.bias)
+        """Return 1 less the chance that it is a digit and that it is read right, `(n,)`."""
+        is_digit = special.expit(-(self.signs(looks) @ self.weights + self.bias))
+        is_right = calibrate(looks.scores, self.temperature).max(axis=1)
+        return 1 - is_digit * is_right
 
     def measure(self, network, images):
         """Read images, and say how far to believe each reading.

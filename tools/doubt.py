@@ -23,6 +23,7 @@ from tools import non_digits, records
 
 REFERENCES = 2_000
 REFUSED = 0.01  # of the validation digits
+OTHERS = 1 / 4  # of the images that come are taken to be no digits
 STRENGTH = 0.001  # inverse of the penalty on large weights
 
 
@@ -99,6 +100,7 @@ def fit(path, references, validation, digits, others):
         wrong.append(np.ones(len(images), bool))
         counts[name] = {"n": len(images)}
     judge.weights, judge.bias = fit_weights(np.concatenate(signs), np.concatenate(wrong))
+    judge.bias += float(special.logit(OTHERS))  # the fit weighed both classes alike
     judge.threshold = float(np.quantile(judge.doubt(looks), 1 - REFUSED))
     record(path, judge, counts)
 
@@ -142,6 +144,7 @@ def record(path, judge, counts):
         "temperature": round(judge.temperature, 4),
         "threshold": round(judge.threshold, 6),
         "references": len(judge.references),
+        "others expected": OTHERS,
         "fitted on": counts,
         "versions": {
             "Python": platform.python_version(),
