@@ -60,6 +60,34 @@ def look(network, images, batch_size=250):
     return Looks(scores, features / np.maximum(length, 1e-6), channels)
 
 
+def read_digits(networks, judge, test_images, validation_images):
+    """Read test and validation digits with both networks, as `tools.doubt` records it.
+
+    Args:
+        networks: a dict, `shipped` and `robust`.
+        judge: of `robust`.
+        test_images, validation_images: uint8 `(n, 28, 28)`.
+
+    Returns:
+        A dict: the scores `shipped_test`, `shipped_validation`, `robust_test`, `robust_validation`,
+        float32 `(n, 10)`, and `distances` and `doubt` of the test digits by `robust`, `(n,)`.
+    """
+    recorded = {}
+    for name, network in networks.items():
+        recorded[f"{name}_validation"] = look(network, validation_images).scores
+        looks = look(network, test_images)
+        recorded[f"{name}_test"] = looks.scores
+    return recorded | {"distances": judge.distances(looks.features), "doubt": judge.doubt(looks)}
+
+
+def load_recorded():
+    """Load what `tools.doubt` recorded of MNIST: the dict of `read_digits`."""
+    path = model_files.MODELS / "doubt_of_digits.npz"
+    model_files.check_digest(path)
+    with np.load(path) as stored:
+        return {name: stored[name].astype("float32") for name in stored.files}
+
+
 def calibrate(scores, temperature):
     """Turn scores into probabilities after dividing them by a temperature (Guo and others, 2017).
 

@@ -30,12 +30,17 @@ STRENGTH = 0.001  # inverse of the penalty on large weights
 def main():
     """Fit and record."""
     preflight.load_tensorflow()
-    (images, labels), (_, test_labels) = data.load_mnist()
+    (images, labels), (test_images, test_labels) = data.load_mnist()
     if not data.is_mnist(test_labels):
         raise SystemExit("Doubt is fitted on MNIST. Set MNIST_DIR to its folder.")
     training, validation = data.split_validation(images, labels)
     believed, others = make_sets(*training)
     fit(model_files.ROBUST, training[0][:REFERENCES], validation, believed, others)
+    networks = {
+        "shipped": model_files.load_shipped_model(),
+        "robust": model_files.load_robust_model(),
+    }
+    record_digits(doubt.read_digits(networks, doubt.load(), test_images, validation[0]))
 
 
 def spoil(images, seed=0):
@@ -103,6 +108,17 @@ def fit(path, references, validation, digits, others):
     judge.bias += float(special.logit(OTHERS))  # the fit weighed both classes alike
     judge.threshold = float(np.quantile(judge.doubt(looks), 1 - REFUSED))
     record(path, judge, counts)
+
+
+def record_digits(readings):
+    """Record what both networks make of test and validation digits, for notebook 08."""
+    kept = {
+        name: values.astype("float16" if values.ndim > 1 else "float32")
+        for name, values in readings.items()
+    }
+    path = model_files.MODELS / "doubt_of_digits.npz"
+    write_beside(path, lambda part: np.savez_compressed(part, **kept))
+    records.record_digests(path)
 
 
 def fit_temperature(scores, labels):
