@@ -30,7 +30,7 @@ class Reading(NamedTuple):
     doubt: np.ndarray  # float32 (n,), 0 (a digit, read right) to 1 (not to be believed)
 
 
-def look(network, images, batch_size=250):
+def look(network, images, batch_size=50):
     """Compute what a network passes on, a batch at a time so that memory stays low.
 
     Args:
