@@ -22,6 +22,7 @@ def test_blank_paper_and_noise_are_refused(network_and_judge):
         assert (judge.measure(network, images).doubt > judge.threshold).mean() > 0.95
 
 
+@pytest.mark.filterwarnings("ignore:.*images have a ground")
 def test_a_reading_says_what_the_network_says(network_and_judge, digits):
     network, judge = network_and_judge
     images, _ = digits

@@ -14,16 +14,9 @@ from helpers.checks.exercise import (
 )
 
 
-@exercise
-def check_08_1(soften):
-    """Apply a temperature to probabilities."""
-    scores = np.random.default_rng(0).normal(0, 3, (6, 10))
-    probabilities = special.softmax(scores, axis=1)
-    before = probabilities.copy()
-    softened = array(call(soften, probabilities, 2.0), (6, 10))
-    if not np.array_equal(probabilities, before):
-        raise NotYet("Your function changes what it was given. Return new numbers.")
-    causes = {
+def _softened_wrongly(scores, probabilities):
+    """Return what other ways of softening by 2 give, by what to say of them."""
+    return {
         "That divides the probabilities. What did the temperature divide?": probabilities / 2,
         "After dividing, softmax was taken of probabilities. Softmax expects scores.": (
             special.softmax(probabilities / 2, axis=1)
@@ -37,7 +30,18 @@ def check_08_1(soften):
         ),
         "Nothing has changed. Where did the temperature go?": probabilities,
     }
-    for cause, wrong in causes.items():
+
+
+@exercise
+def check_08_1(soften):
+    """Apply a temperature to probabilities."""
+    scores = np.random.default_rng(0).normal(0, 3, (6, 10))
+    probabilities = special.softmax(scores, axis=1)
+    before = probabilities.copy()
+    softened = array(call(soften, probabilities, 2.0), (6, 10))
+    if not np.array_equal(probabilities, before):
+        raise NotYet("Your function changes what it was given. Return new numbers.")
+    for cause, wrong in _softened_wrongly(scores, probabilities).items():
         if np.allclose(softened, wrong):
             raise NotYet(cause)
     if not np.allclose(softened.sum(axis=1), 1):
