@@ -107,7 +107,7 @@ def has_hole(region):
 
 
 def are_alike(marks):
-    """Tell the four marks of a sheet: one has a hole, and they are as large as their distance asks."""
+    """Tell the marks of a sheet: one has a hole, and they are as large as their distances ask."""
     areas = np.array([mark.area_filled for mark in marks])
     wanted = area_of(middles_of(marks)) * MARK**2 / (WIDTH * HEIGHT)
     return sum(map(has_hole, marks)) == 1 and (abs(np.log2(areas / wanted)) < 1).all()

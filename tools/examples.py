@@ -23,8 +23,11 @@ PAGES = {
     "squared.jpg": (("141421", "356237", "309504"), None, "squared", "pencil"),
     "printed.jpg": (("1618033", "9887498", "9484820"), "fonts", None, "black"),
 }
-# The sheets: how they are written, and how far each corner of a stroke is off.
-SHEETS = {"sheet_neat.jpg": (ink.PLAIN, 0.015), "sheet_habits.jpg": (ink.HABITS, 0.03)}
+# The sheets, and the hands they are written in.
+SHEETS = {
+    "sheet_neat.jpg": {"hand": ink.PLAIN, "shake": 0.015},
+    "sheet_habits.jpg": {"hand": ink.HABITS, "lean": -0.3, "width": 0.9, "shake": 0.03},
+}
 DRAWING = {"drawing.png": ("7",)}  # one digit, black on nothing, as a drawing program saves it
 
 
@@ -49,13 +52,12 @@ def write_page(rows, hand, random):
 
 
 def print_digits(placed, random):
-    """Print digits with matplotlib's fonts, one for each row."""
+    """Print digits with matplotlib's fonts, another one for each seven."""
     image = Image.new("L", SIZE[::-1])
     canvas, folder = ImageDraw.Draw(image), f"{mpl.get_data_path()}/fonts/ttf"
-    fonts = iter(random.permutation(FONTS))
+    names = random.permutation(FONTS)
     for i, (digit, x, y, _) in enumerate(placed):
-        name = next(fonts) if i % 7 == 0 else name
-        font = ImageFont.truetype(f"{folder}/{name}.ttf", 150)
+        font = ImageFont.truetype(f"{folder}/{names[i // 7]}.ttf", 150)
         canvas.text((x, y), str(digit), fill=255, font=font, anchor="mm")
     return np.asarray(image, "float32") / 255
 
@@ -68,18 +70,18 @@ def make_page(name, random):
     return ink.as_jpeg(ink.photograph(page, random, PHOTOGRAPH))
 
 
-def fill_sheet(hand, shake, random, skip=()):
+def fill_sheet(random, skip=(), **hand):
     """Write into the sheet's boxes: float32 `(rows, columns, 3)`.
 
     Args:
-        hand, shake: as for `ink.write_digit`.
         random: a NumPy generator.
         skip: boxes, 0 to 39, that stay empty.
+        hand: how it is written, the keywords of `ink.write_digit`.
     """
     page, placed = render_sheet(SHEET_PIXELS), []
     for i, digit in enumerate(sheet.DIGITS):
         middle = np.array(sheet.place_box(i)) + FIRST + sheet.BOX / 2 + random.normal(0, 0.8, 2)
-        strokes = ink.write_digit(digit, random, hand, shake=shake)
+        strokes = ink.write_digit(digit, random, **hand)
         size = (*(SHEET_PIXELS * middle), SHEET_PIXELS * random.uniform(12, 16))
         placed += [] if i in skip else [(strokes, *size)]
     cover = ink.draw_strokes(page.shape[:2], placed, pen=0.8 * SHEET_PIXELS)
@@ -88,7 +90,7 @@ def fill_sheet(hand, shake, random, skip=()):
 
 def make_sheet(name, random):
     """Fill in a sheet and photograph it on a desk: the bytes of a JPEG."""
-    page = fill_sheet(*SHEETS[name], random)
+    page = fill_sheet(random, **SHEETS[name])
     return ink.as_jpeg(ink.photograph(page, random, (1400, 1050), margin=0.06, askew=0.06))
 
 

@@ -131,7 +131,7 @@ def draw_strokes(shape, placed, pen):
             line = [tuple(point) for point in FINE * (points * height + (x, y))]
             canvas.line(line, fill=255, width=width, joint="curve")
             for px, py in (line[0], line[-1]):
-                canvas.ellipse([px - width / 2, py - width / 2, px + width / 2, py + width / 2], 255)
+                canvas.circle((px, py), width / 2, fill=255)
     return np.asarray(image.reduce(FINE), "float32") / 255
 
 
@@ -147,10 +147,10 @@ def make_paper(shape, random, lines=None, pitch=50, tone=0.93):
     """
     page = np.full((*shape, 3), tone, "float32") * np.array([1, 0.99, 0.96], "float32")
     page += 0.012 * ndimage.gaussian_filter(random.normal(size=shape), 1)[..., np.newaxis]
-    for axis in {"ruled": (0,), "squared": (0, 1)}.get(lines, ()):
-        for start in range(pitch // 2, shape[axis], pitch):
-            line = (slice(start, start + 2),) if axis == 0 else (slice(None), slice(start, start + 2))
-            page[line] *= (0.72, 0.82, 0.93)
+    for turned in {"ruled": (0,), "squared": (0, 1)}.get(lines, ()):
+        view = page.swapaxes(0, turned)
+        for start in range(pitch // 2, len(view), pitch):
+            view[start : start + 2] *= (0.72, 0.82, 0.93)
     return page
 
 
@@ -194,7 +194,8 @@ def photograph(page, random, size, margin=0.0, askew=0.04, blur=0.7, noise=0.015
     soft = ndimage.gaussian_filter(page, (*[0.4 * page.shape[0] / size[0]] * 2, 0))
     seen = transform.warp(soft, matrix, output_shape=size, order=1, cval=np.nan)
     image = np.where(np.isnan(seen), desk[..., np.newaxis], seen)
-    image = ndimage.gaussian_filter(image * shade(size, random, depth)[..., np.newaxis], (blur, blur, 0))
+    image *= shade(size, random, depth)[..., np.newaxis]
+    image = ndimage.gaussian_filter(image, (blur, blur, 0))
     image += random.normal(0, noise, image.shape)
     return np.round(255 * image.clip(0, 1)).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Draw the sheet for forty digits of one's own: `python -m tools.sheet` writes notebooks/sheet.pdf."""
+"""Draw the sheet for forty digits: `python -m tools.sheet` writes notebooks/sheet.pdf."""
 
 import matplotlib as mpl
 import numpy as np
