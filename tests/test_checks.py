@@ -35,6 +35,16 @@ def cures(till="prepare", archive="renew", strangers="train"):
     return {"till": till, "archive": archive, "strangers": strangers}
 
 
+def promised(new="holds", grey="breaks", large="breaks", letters="breaks"):
+    """Return the choice of exercise 08.3."""
+    return {"new": new, "grey": grey, "large": large, "letters": letters}
+
+
+def soft(scores, axis=1):
+    """Return softmax."""
+    return tf.nn.softmax(scores, axis=axis).numpy()
+
+
 def varied():
     """Return a pipeline whose images differ from pass to pass, in the same order."""
     pixels = tf.random.Generator.from_seed(0)
@@ -314,8 +324,46 @@ ANSWERS = {
             (lambda images: np.subtract(1, images, out=images)): "changes the images",
         },
     ),
+    "08_1": (
+        [
+            lambda p, t: soft(np.log(p) / t),
+            lambda p, t: p ** (1 / t) / (p ** (1 / t)).sum(axis=1, keepdims=True),
+            lambda p, t: tf.nn.softmax(tf.math.log(p) / t),
+        ],
+        {
+            (lambda p, t: p / t): "divides the probabilities",
+            (lambda p, t: soft(p / t)): "expects scores",
+            (lambda p, t: soft(np.log(p) * t)): "multiplied",
+            (lambda p, t: p ** (1 / t)): "add up to 1",
+            (lambda p, t: soft(np.log(p) / t, axis=0)): "add up to 1",
+            (lambda p, t: p): "Nothing has changed",
+            (lambda p, t: np.ones((6, 10)) / 10): "back to scores",
+            (lambda p, t: np.divide(p, t, out=p)): "changes what",
+            (lambda p, t: p[0]): "shape",
+        },
+    ),
+    "08_2": (
+        [98 / 278, 0.3525, 35.3, tf.constant(0.353)],
+        {0.01: "refused, how many", 0.9: "Count boxes", 0.98: "Look into the tray"}
+        | {0.6475: "other way round", 0.544: "all that lies", 0.357: "all boxes"},
+    ),
+    "08_3": (
+        [promised(), promised(new=" Holds")],
+        {
+            ("promised", "breaks"): "come as the calibration",
+            ("promised", "holds", "holds"): "the images are not",
+            ("promised", "holds", "breaks", "holds"): "picked out",
+            ("promised", "holds", "breaks", "breaks", "holds"): "letter that a person",
+            ("promised", "maybe"): "Use the words",
+        },
+    ),
+    "08_4": (
+        [0.005, 2.5 / 500, np.float32(0.005)],
+        {0.004: "her time alone", 250: "divided by the other", 0.001: "how often she errs"}
+        | {2.5: "what asking costs", 0.003: "threshold rises", 0.1: "too large"},
+    ),
 }
-MADE = ("plan", "judged", "cures")
+MADE = ("plan", "judged", "cures", "promised")
 RIGHT = [(name, answer) for name, (right, _) in ANSWERS.items() for answer in right]
 WRONG = [
     # A dict is no key of a dict, so its function and arguments stand for it.
