@@ -603,6 +603,15 @@ def touches_edge(box, shape):
     return min(box[0], box[1], shape[0] - box[2], shape[1] - box[3]) <= 1
 
 
+def overlap(one, other):
+    """Return what two boxes share, of all that they cover: 0 (nothing) to 1 (the same box)."""
+    down = min(one[2], other[2]) - max(one[0], other[0])
+    across = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(0, down) * max(0, across)
+    areas = [(bottom - top) * (right - left) for top, left, bottom, right in (one, other)]
+    return shared / (sum(areas) - shared)
+
+
 def box_gap(a, b):
     """Return the pixels between two boxes, 0 where they overlap."""
     return max(a[0] - b[2], b[0] - a[2], a[1] - b[3], b[1] - a[3], 0)

@@ -362,6 +362,44 @@ ANSWERS = {
         {0.004: "her time alone", 250: "divided by the other", 0.001: "how often she errs"}
         | {2.5: "what asking costs", 0.003: "threshold rises", 0.1: "too large"},
     ),
+    "10_1": (
+        [
+            lambda h, w: tuple(max(1, round(20 * side / max(h, w))) for side in (h, w)),
+            lambda h, w: np.maximum(1, np.array([h, w]) * 20 // max(h, w)),
+            lambda h, w: [max(1, int(20 * h / max(h, w))), max(1, int(20 * w / max(h, w)))],
+        ],
+        {
+            (lambda h, w: (20, 20)): "squeezed",
+            (lambda h, w: (round(20 * h / min(h, w)), round(20 * w / min(h, w)))): "*longest*",
+            (lambda h, w: (round(20 * w / max(h, w)), round(20 * h / max(h, w)))): "Height first",
+            (lambda h, w: (20, round(20 * w / h))): "width is longest",
+            (lambda h, w: (round(20 * h / max(h, w)), round(20 * w / max(h, w)))): "any width",
+            (lambda h, w: (20 * h / max(h, w), max(1, 20 * w / max(h, w)))): "whole numbers",
+            (
+                lambda h, w: (
+                    min(h, round(20 * h / max(h, w))),
+                    max(1, min(w, round(20 * w / max(h, w)))),
+                )
+            ): "must grow",
+            (lambda h, w: 20): "shape",
+        },
+    ),
+    "10_2": (
+        [("cut", 0.93), ["cut", 93], ("Cut", np.float64(0.93)), ("cut", tf.constant(0.93))],
+        {
+            ("read", 0.875): "save 7",
+            ("found", 0.86): "spoils most",
+            ("cut", 0.84): "right now",
+            ("cut", 0.91): "other three",
+            ("cut", 1): "go on making",
+            ("network", 0.9): "should be",
+            "cut": "two things",
+        },
+    ),
+    "10_3": (
+        [0.835, 83.5, np.float64(0.83496), tf.constant(0.835)],
+        {0.95: "share of the forty", 0.986: "upper end", 0.8825: "rule of thumb", 0.912: "40 of 40"},
+    ),
 }
 MADE = ("plan", "judged", "cures", "promised")
 RIGHT = [(name, answer) for name, (right, _) in ANSWERS.items() for answer in right]
