@@ -398,7 +398,12 @@ ANSWERS = {
     ),
     "10_3": (
         [0.835, 83.5, np.float64(0.83496), tf.constant(0.835)],
-        {0.95: "share of the forty", 0.986: "upper end", 0.8825: "rule of thumb", 0.912: "40 of 40"},
+        {
+            0.95: "share of the forty",
+            0.986: "upper end",
+            0.8825: "rule of thumb",
+            0.912: "40 of 40",
+        },
     ),
 }
 MADE = ("plan", "judged", "cures", "promised")

@@ -73,7 +73,7 @@ def check_10_3(answer):
     misconceptions = {
         0.95: "That is the share of the forty digits. Its interval reaches below.",
         0.986: "That is the upper end.",
-        0.882: "That is the rule of thumb, p - 1.96 · √(p(1 - p)/n). So near to 1 it is too narrow.",
+        0.882: "That is the rule of thumb, p - 1.96 · √(p(1 - p)/n). Near 1 it is too narrow.",
         0.911: "That is the middle of the interval.",
         0.912: "That is for 40 of 40. Two were misread.",
         0.15: "That is how wide the interval is. Where does it begin?",
