@@ -18,7 +18,7 @@ class Looks(NamedTuple):
 
     scores: np.ndarray  # float32 (n, 10), before softmax
     features: np.ndarray  # float32 (n, 512), of the last layer but one, of length 1
-    channels: np.ndarray  # float32 (n, 384), mean and spread of each channel of the convolutions
+    channels: np.ndarray  # float32 (n, 384), mean and root mean square of each channel
 
 
 class Reading(NamedTuple):
@@ -47,16 +47,45 @@ def look(network, images, batch_size=250):
     with warnings.catch_warnings(action="ignore"):  # that it looks odd is what doubt is for
         inputs.check_images(images)
     maps = [network.get_layer(f"activation_{number}").output for number in range(1, 5)]
-    channels = [part for m in maps for part in (ops.mean(m, (1, 2)), ops.std(m, (1, 2)))]
+    squares = [ops.mean(ops.square(part), (1, 2)) for part in maps]
+    channels = [ops.mean(part, (1, 2)) for part in maps] + [ops.sqrt(part) for part in squares]
     last = [network.get_layer(name).output for name in ("dense_2", "activation_5")]
-    taps = keras.Model(network.inputs, [*last, ops.concatenate(channels, axis=1)])
-    batches = [
-        taps.predict_on_batch(images[i : i + batch_size, ..., np.newaxis].astype("float32") / 255)
+    taps = keras.Model(network.inputs[0], [*last, ops.concatenate(channels, axis=1)])
+    batches = [  # called, not `predict`: nothing is compiled anew for each call
+        taps(images[i : i + batch_size, ..., np.newaxis].astype("float32") / 255, training=False)
         for i in range(0, len(images), batch_size)
     ]
     scores, features, channels = (np.concatenate(part) for part in zip(*batches, strict=True))
     length = np.linalg.norm(features, axis=1, keepdims=True)
     return Looks(scores, features / np.maximum(length, 1e-6), channels)
+
+
+def read_digits(networks, judge, test_images, validation_images):
+    """Read test and validation digits with both networks, as `tools.doubt` records it.
+
+    Args:
+        networks: a dict, `shipped` and `robust`.
+        judge: of `robust`.
+        test_images, validation_images: uint8 `(n, 28, 28)`.
+
+    Returns:
+        A dict: the scores `shipped_test`, `shipped_validation`, `robust_test`, `robust_validation`,
+        float32 `(n, 10)`, and `distances` and `doubt` of the test digits by `robust`, `(n,)`.
+    """
+    recorded = {}
+    for name, network in networks.items():
+        recorded[f"{name}_validation"] = look(network, validation_images).scores
+        looks = look(network, test_images)
+        recorded[f"{name}_test"] = looks.scores
+    return recorded | {"distances": judge.distances(looks.features), "doubt": judge.doubt(looks)}
+
+
+def load_recorded():
+    """Load what `tools.doubt` recorded of MNIST: the dict of `read_digits`."""
+    path = model_files.MODELS / "doubt_of_digits.npz"
+    model_files.check_digest(path)
+    with np.load(path) as stored:
+        return {name: stored[name].astype("float32") for name in stored.files}
 
 
 def calibrate(scores, temperature):
@@ -103,8 +132,10 @@ class Judge:
         return np.hstack([odds, distances, looks.features, looks.channels]).astype("float32")
 
     def doubt(self, looks):
-        """Join all signs to one number: float32 `(n,)`, 0 (believe it) to 1 (do not)."""
-        return special.expit(self.signs(looks) @ self.weights + self.bias)
+        """Return 1 less the chance that it is a digit and that it is read right, `(n,)`."""
+        is_digit = special.expit(-(self.signs(looks) @ self.weights + self.bias))
+        is_right = calibrate(looks.scores, self.temperature).max(axis=1)
+        return 1 - is_digit * is_right
 
     def measure(self, network, images):
         """Read images, and say how far to believe each reading.

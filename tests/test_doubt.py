@@ -8,12 +8,10 @@ from helpers import doubt, model, model_files
 from tools import non_digits
 from tools.doubt import fit_temperature, fit_weights
 
-PATHS = (model_files.SHIPPED, model_files.ROBUST)
 
-
-@pytest.fixture(scope="module", params=PATHS, ids=lambda path: path.stem)
-def network_and_judge(request):
-    return model_files.load_model(request.param), doubt.load(request.param)
+@pytest.fixture(scope="module")
+def network_and_judge():
+    return model_files.load_robust_model(), doubt.load()
 
 
 def test_blank_paper_and_noise_are_refused(network_and_judge):

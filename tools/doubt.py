@@ -1,8 +1,8 @@
-"""Fit how far to believe each network: `python -m tools.doubt`.
+"""Fit how far to believe `robust`: `python -m tools.doubt`.
 
-For each of the two networks a temperature, references and weights go to models/NAME_doubt.npz, and
-how they were made to models/NAME_doubt.json. Fitted on training and validation digits and on
-`tools.non_digits`; both networks were trained on these digits too.
+A temperature, references, weights and a threshold go to models/robust_doubt.npz, and how they were
+made to models/robust_doubt.json. Fitted on training and validation digits, which the network was
+trained on too, and on `tools.non_digits`.
 """
 
 import json
@@ -23,19 +23,24 @@ from tools import non_digits, records
 
 REFERENCES = 2_000
 REFUSED = 0.01  # of the validation digits
-STRENGTH = 0.01  # inverse of the penalty on large weights
+OTHERS = 1 / 4  # of the images that come are taken to be no digits
+STRENGTH = 0.001  # inverse of the penalty on large weights
 
 
 def main():
-    """Fit and record both networks."""
+    """Fit and record."""
     preflight.load_tensorflow()
-    (images, labels), (_, test_labels) = data.load_mnist()
+    (images, labels), (test_images, test_labels) = data.load_mnist()
     if not data.is_mnist(test_labels):
         raise SystemExit("Doubt is fitted on MNIST. Set MNIST_DIR to its folder.")
     training, validation = data.split_validation(images, labels)
     believed, others = make_sets(*training)
-    for path in (model_files.SHIPPED, model_files.ROBUST):
-        fit(path, training[0][:REFERENCES], validation, believed, others)
+    fit(model_files.ROBUST, training[0][:REFERENCES], validation, believed, others)
+    networks = {
+        "shipped": model_files.load_shipped_model(),
+        "robust": model_files.load_robust_model(),
+    }
+    record_digits(doubt.read_digits(networks, doubt.load(), test_images, validation[0]))
 
 
 def spoil(images, seed=0):
@@ -100,8 +105,20 @@ def fit(path, references, validation, digits, others):
         wrong.append(np.ones(len(images), bool))
         counts[name] = {"n": len(images)}
     judge.weights, judge.bias = fit_weights(np.concatenate(signs), np.concatenate(wrong))
+    judge.bias += float(special.logit(OTHERS))  # the fit weighed both classes alike
     judge.threshold = float(np.quantile(judge.doubt(looks), 1 - REFUSED))
     record(path, judge, counts)
+
+
+def record_digits(readings):
+    """Record what both networks make of test and validation digits, for notebook 08."""
+    kept = {
+        name: values.astype("float16" if values.ndim > 1 else "float32")
+        for name, values in readings.items()
+    }
+    path = model_files.MODELS / "doubt_of_digits.npz"
+    write_beside(path, lambda part: np.savez_compressed(part, **kept))
+    records.record_digests(path)
 
 
 def fit_temperature(scores, labels):
@@ -143,6 +160,7 @@ def record(path, judge, counts):
         "temperature": round(judge.temperature, 4),
         "threshold": round(judge.threshold, 6),
         "references": len(judge.references),
+        "others expected": OTHERS,
         "fitted on": counts,
         "versions": {
             "Python": platform.python_version(),

@@ -17,7 +17,7 @@ FONTS = (
     "DejaVuSans", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSerif-Italic", "DejaVuSansMono",
 )  # fmt: skip
 # Without those that some hand writes as it writes a digit.
-LETTERS = "".join(c for c in string.ascii_letters if c not in "BDGIJLOQSTUZbcgijloqsyz")
+LETTERS = "".join(c for c in string.ascii_letters if c not in "BIOSZbgiloqsz")
 SIGNS = (
     "БДЖЗИЙЛФЦЧШЩЪЫЭЮЯбвджийклмнптфцшщыэюя"
     "ԱԲԳԴԵԶԷԸԹԺԽԾԿՀՁՂՃՄՅՇՉՊՋՌՎՏՐՑՔ"
@@ -146,7 +146,7 @@ def prepare_again(image, random):
 
 # How each kind is made, from digits, their labels and a random generator; and how many.
 KINDS = {
-    "letters": (lambda x, y, r: draw_from(LETTERS, r), 1_500),
+    "letters": (lambda x, y, r: draw_from(LETTERS, r), 2_000),
     "signs": (lambda x, y, r: draw_from(SIGNS, r), 1_500),
     "invented characters": (lambda x, y, r: invent(r), 1_500),
     "mirrored digits": (mirror, 800),
