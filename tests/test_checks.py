@@ -324,6 +324,40 @@ ANSWERS = {
             (lambda images: np.subtract(1, images, out=images)): "changes the images",
         },
     ),
+    "06_1": (
+        [
+            [[-1, 0, 1]] * 3,
+            np.array([[0, 0, 0], [-0.5, 0, 0.5], [0, 0, 0]]),
+            tf.constant([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]),
+            ((-2, 1, 1),) * 3,
+        ],
+        {
+            ((1, 0, -1),) * 3: "Turn it round",
+            ((-1, -1, -1), (0, 0, 0), (1, 1, 1)): "silent",
+            ((0, 0, 0), (0, 1, 0), (0, 0, 0)): "middle of ink",
+            ((-1, 0, 0), (0, 0, 0), (0, 0, 1)): "upper or a lower",
+            ((-1, 2, -1),) * 3: "a slope",
+            (-1, 0, 1): "shape",
+        },
+    ),
+    "06_2": (
+        [198, 198.0, np.int64(198), tf.constant(198)],
+        {3: "none or one", 500: "Half the maps", 802: "read correctly", 379: "other pooling"},
+    ),
+    "06_3": (
+        ["activation_5", " Activation_5 "],
+        {"dense_2": "crossed already", "dense_1": "right place", "pixels": "nearer to its twin"},
+    ),
+    "06_4": (
+        [0.743, 0.74, 75, np.float32(0.743), tf.constant(0.74)],
+        {
+            0.5: "last layer",
+            0.968: "a score",
+            0.97: "scores",
+            0.7: "one layer",
+            0.26: "for training",
+        },
+    ),
     "08_1": (
         [
             lambda p, t: soft(np.log(p) / t),
@@ -362,38 +396,47 @@ ANSWERS = {
         {0.004: "her time alone", 250: "divided by the other", 0.001: "how often she errs"}
         | {2.5: "what asking costs", 0.003: "threshold rises", 0.1: "too large"},
     ),
-    "06_1": (
+    "10_1": (
         [
-            [[-1, 0, 1]] * 3,
-            np.array([[0, 0, 0], [-0.5, 0, 0.5], [0, 0, 0]]),
-            tf.constant([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]),
-            ((-2, 1, 1),) * 3,
+            lambda h, w: tuple(max(1, round(20 * side / max(h, w))) for side in (h, w)),
+            lambda h, w: np.maximum(1, np.array([h, w]) * 20 // max(h, w)),
+            lambda h, w: [max(1, int(20 * h / max(h, w))), max(1, int(20 * w / max(h, w)))],
         ],
         {
-            ((1, 0, -1),) * 3: "Turn it round",
-            ((-1, -1, -1), (0, 0, 0), (1, 1, 1)): "silent",
-            ((0, 0, 0), (0, 1, 0), (0, 0, 0)): "middle of ink",
-            ((-1, 0, 0), (0, 0, 0), (0, 0, 1)): "upper or a lower",
-            ((-1, 2, -1),) * 3: "a slope",
-            (-1, 0, 1): "shape",
+            (lambda h, w: (20, 20)): "squeezed",
+            (lambda h, w: (round(20 * h / min(h, w)), round(20 * w / min(h, w)))): "*longest*",
+            (lambda h, w: (round(20 * w / max(h, w)), round(20 * h / max(h, w)))): "Height first",
+            (lambda h, w: (20, round(20 * w / h))): "width is longest",
+            (lambda h, w: (round(20 * h / max(h, w)), round(20 * w / max(h, w)))): "any width",
+            (lambda h, w: (20 * h / max(h, w), max(1, 20 * w / max(h, w)))): "whole numbers",
+            (
+                lambda h, w: (
+                    min(h, round(20 * h / max(h, w))),
+                    max(1, min(w, round(20 * w / max(h, w)))),
+                )
+            ): "must grow",
+            (lambda h, w: 20): "shape",
         },
     ),
-    "06_2": (
-        [198, 198.0, np.int64(198), tf.constant(198)],
-        {3: "none or one", 500: "Half the maps", 802: "read correctly", 379: "other pooling"},
-    ),
-    "06_3": (
-        ["activation_5", " Activation_5 "],
-        {"dense_2": "crossed already", "dense_1": "right place", "pixels": "nearer to its twin"},
-    ),
-    "06_4": (
-        [0.743, 0.74, 75, np.float32(0.743), tf.constant(0.74)],
+    "10_2": (
+        [("cut", 0.93), ["cut", 93], ("Cut", np.float64(0.93)), ("cut", tf.constant(0.93))],
         {
-            0.5: "last layer",
-            0.968: "a score",
-            0.97: "scores",
-            0.7: "one layer",
-            0.26: "for training",
+            ("read", 0.875): "save 7",
+            ("found", 0.86): "spoils most",
+            ("cut", 0.84): "right now",
+            ("cut", 0.91): "other three",
+            ("cut", 1): "go on making",
+            ("network", 0.9): "should be",
+            "cut": "two things",
+        },
+    ),
+    "10_3": (
+        [0.835, 83.5, np.float64(0.83496), tf.constant(0.835)],
+        {
+            0.95: "share of the forty",
+            0.986: "upper end",
+            0.8825: "rule of thumb",
+            0.912: "40 of 40",
         },
     ),
 }
