@@ -73,7 +73,7 @@ $(READY): requirements.txt $(GONE)
 	@$(PIP_INSTALL) -r requirements.txt
 	@touch $@ && rm -f $(BUILDING)
 
-$(TESTS_READY): $(READY) tests/requirements.txt tools/requirements.txt
+$(TESTS_READY): $(READY) tests/requirements.txt tools/requirements.txt requirements-export.txt
 	@echo "Installing into .venv what tests/requirements.txt lists."
 	@$(PIP_INSTALL) -r requirements.txt -r tests/requirements.txt
 	@touch $@
