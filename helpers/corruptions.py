@@ -8,11 +8,13 @@ go below 0 or above 1: `spoil` clips.
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 SIDE = 28
-COLUMN = tf.range(28.0)[tf.newaxis, tf.newaxis]
-ROW = tf.range(28.0)[tf.newaxis, :, tf.newaxis]
+# NumPy, since TensorFlow's first operation would fix how many cores it may use.
+COLUMN = np.arange(28, dtype=np.float32)[np.newaxis, np.newaxis]
+ROW = np.arange(28, dtype=np.float32)[np.newaxis, :, np.newaxis]
 
 
 def draw(random, images, low, high):

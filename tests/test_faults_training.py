@@ -135,6 +135,7 @@ def sigint_is_given_back():
 NURSERY = """
 import os, sys
 import keras, numpy as np
+from helpers import checkpoints
 
 def say(line):
     os.write(1, line.encode() + b"\\n")  # at once: a kill must not leave half a line
@@ -781,6 +782,7 @@ def test_run_in_another_thread_leaves_sigint_alone(digits, tmp_path):
 STAND_INS = """
 import sys, time
 sys.path.insert(0, {root!r})
+from helpers import checkpoints, live, preflight, training
 preflight.setup()
 preflight.load_tensorflow()
 import keras, numpy as np, tensorflow as tf

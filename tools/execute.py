@@ -29,6 +29,8 @@ def execute(path):
     notebook = nbformat.read(path, as_version=4)
     started = notebook.cells[:1]
     client = make_client(notebook, path, lambda cell, cell_index: started.append(cell))
+    processes = []  # the client forgets the kernel that died
+    client.on_notebook_start = lambda notebook: processes.append(find_process(client.km))
     start, killed_before = time.perf_counter(), count_killed()
     said = Path(tempfile.mkdtemp()) / "stderr.txt"
     try:
@@ -39,7 +41,7 @@ def execute(path):
     except CellTimeoutError:
         raise stopped(path, started, f"it took longer than {CELL_SECONDS} seconds") from None
     except RuntimeError:
-        cause = explain_death(client.km, said, count_killed() - killed_before)
+        cause = explain_death(processes[0], said, count_killed() - killed_before)
         raise stopped(path, started, cause) from None
     except AssertionError:  # what nbclient makes of Ctrl-C
         raise KeyboardInterrupt from None
@@ -79,15 +81,19 @@ def check_pictures(notebook, path):
             raise stopped(path, [cell], cause, "is left as it was: it lacks a figure")
 
 
-def explain_death(manager, said, killed):
+def find_process(manager):
+    """Return a kernel's process, or None where the kernel is not on this machine."""
+    return getattr(manager.provisioner, "process", None)
+
+
+def explain_death(process, said, killed):
     """Return why a kernel died, as far as there is evidence.
 
     Args:
-        manager: of the kernel.
+        process: of the kernel, or None.
         said: the file that has its stderr.
         killed: how many processes the container has killed for memory meanwhile.
     """
-    process = getattr(manager.provisioner, "process", None)
     status = process.poll() if process else None
     text = said.read_text(encoding="utf-8", errors="replace")
     words = [line for line in text.strip().splitlines() if "debugger" not in line.lower()]
