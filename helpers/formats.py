@@ -40,7 +40,7 @@ def to_litert(network, kind="float32", calibration=None):
 
 
 def open_litert(model):
-    """Open a LiteRT model; `ai-edge-litert` alone is needed, a few megabytes.
+    """Open a LiteRT model with `ai-edge-litert`, a few megabytes, or else with TensorFlow.
 
     Args:
         model: the path of a `.tflite` file, or its bytes.
@@ -50,13 +50,16 @@ def open_litert(model):
         probabilities, float32 `(n, 10)`.
 
     Raises:
-        ModuleNotFoundError: `requirements-export.txt` is not installed.
         ValueError: it is no LiteRT model.
     """
-    from ai_edge_litert.interpreter import Interpreter
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ModuleNotFoundError:
+        import tensorflow as tf
 
+        Interpreter = tf.lite.Interpreter
     given = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
-    with preflight.quiet_stderr():
+    with quiet():
         interpreter = Interpreter(**given, num_threads=1)
         interpreter.allocate_tensors()
     into, out = (
@@ -73,7 +76,7 @@ def open_litert(model):
 
 
 def open_onnx(path):
-    """Open an ONNX model with ONNX Runtime; else as `open_litert`."""
+    """Open an ONNX model with ONNX Runtime, which must be installed; else as `open_litert`."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -23,6 +23,7 @@ from helpers import digits, formats
 from tools import lessons
 
 try:
+    import ai_edge_litert  # noqa: F401, which helpers.formats opens the network with
     import uvicorn
     from fastapi import FastAPI, HTTPException, Request
     from fastapi.middleware.trustedhost import TrustedHostMiddleware
