@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import warnings
 
 import numpy as np
@@ -94,10 +95,16 @@ def read_each(read_one, images):
 
 @contextlib.contextmanager
 def quiet():
-    """Hold back what a converter says, on every way it has; it is shown if something goes wrong."""
-    with (
-        preflight.quiet_stderr(),
-        contextlib.redirect_stdout(io.StringIO()),
-        warnings.catch_warnings(action="ignore"),
-    ):
-        yield
+    """Hold back what a converter says, in whatever way it says it."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with (
+            preflight.quiet_stderr(),
+            contextlib.redirect_stdout(io.StringIO()),
+            warnings.catch_warnings(action="ignore"),
+        ):
+            yield
+    finally:
+        logger.setLevel(level)

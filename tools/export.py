@@ -39,6 +39,7 @@ def main(arguments=None):
     hold_one_core()
     preflight.load_tensorflow()
     from helpers import model_files
+    from tools import records
 
     try:
         table = export(options.model or model_files.ROBUST, options.to.resolve(), options.rounds)
@@ -48,6 +49,10 @@ def main(arguments=None):
     except (ExportError, model_files.ModelError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1
+    if options.record:
+        record = model_files.MODELS / "export.json"
+        write_text(record, json.dumps(table, indent=1) + "\n")
+        records.record_digests(record)
     print_table(table)
     return 0
 
@@ -58,6 +63,7 @@ def read_options(arguments):
     parser.add_argument("model", nargs="?", type=Path, help="a .keras file (models/robust.keras)")
     parser.add_argument("--to", type=Path, default=FOLDER, help="where to (build/export)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of timing ({ROUNDS})")
+    parser.add_argument("--record", action="store_true", help="the table in models/, for texts")
     return parser.parse_args(arguments)
 
 
@@ -190,7 +196,7 @@ def describe(name, rows, times):
         rows.setdefault(way, {}).update(milliseconds)
     machine = preflight.describe_machine() | {p: metadata.version(p) for p in PACKAGES}
     return {
-        "command": f"python -m tools.export {name}",
+        "command": "python -m tools.export",
         "model": name,
         "machine": machine,
         "gigaflops": times["gigaflops"],
