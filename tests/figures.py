@@ -1,47 +1,60 @@
-"""What the figures of the notebooks hold, as a reader sees them.
+"""What the figures of the notebooks hold, as a reader sees them, and what is wrong with them.
 
-`python tests/figures.py OUT.json` runs the notebooks on the sample, in one process, and writes
-down what each figure holds; `python tests/figures.py OUT.json 04 05` runs only those whose names
-begin so. With a folder in FIGURES, the figures are saved there.
+`STARTUP`, put among IPython's startup files, makes a kernel write down what its figures hold.
 """
 
 import contextlib
+import itertools
 import json
 import os
-import re
-import sys
 from pathlib import Path
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
-import nbformat
 import numpy as np
-from IPython.core.interactiveshell import InteractiveShell
+from colorspacious import cspace_convert
+from IPython.core import pylabtools
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
 from matplotlib.text import Text
-from sklearn import datasets
 
-ROOT = Path(__file__).resolve().parents[1]
 CSS_DPI = 96  # a browser shows a pixel of a figure as 1/96 inch
 COLUMN = 720  # pixels: a wider figure is shrunk to the column that a notebook is read in
-SHOWS = r"plt\.show|show_digits|LiveCurves"  # what a cell that shows a figure calls
 EXPONENT = 0.7  # its size, as a share of its text's
+POINTS = 9  # of text, at the size shown
+CONTRAST = 4.5  # of text with what is under it (WCAG 2.2, level AA)
+# How far apart two colours of a figure must lie for each way of seeing: CAM02-UCS, in which 1 is
+# about what can be told apart side by side. Blue and orange lie 60 apart, in grey print 20.
+DISTANCE = 10
+TEXT_DISTANCE = 10  # as much for coloured digits; in grey print their shape alone tells them apart
+# Machado, Oliveira and Fernandes, 2009; a severity of 100 is the complete lack of a kind of cone.
+SIGNED = ("RdBu_r",)  # diverging maps, white at zero
+SIGHTS = {
+    "usual sight": None,
+    "deuteranopia": "deuteranomaly",
+    "protanopia": "protanomaly",
+    "tritanopia": "tritanomaly",
+    "grey print": None,
+}
+STARTUP = f"""import sys
+sys.path.append({str(Path(__file__).parent)!r})
+import figures
+figures.watch(get_ipython())
+"""
 
 
-def capture(fig, picture=None):
+def capture(fig):
     """Describe a figure as a reader sees it.
 
     Args:
         fig: a matplotlib figure.
-        picture: a path to save it at, as a notebook shows it.
 
     Returns:
         A dict: `width` in pixels; `texts`, as `describe_text` returns them; `marks`, the lines
         and bars, each with its axes, its colour, its style, and whether a tick names it; and
         `maps`, the names of the colour maps.
     """
-    width, drawn = save(fig, picture)
+    width, drawn = measure(fig)
     layout = fig.get_layout_engine()
     fig.set_layout_engine("none")  # what is under a text must not move when the text goes
     with text_drawn_by(lambda draw, text, *arguments: None):
@@ -58,8 +71,8 @@ def capture(fig, picture=None):
     return {"width": width, "texts": texts, "marks": marks, "maps": maps}
 
 
-def save(fig, picture):
-    """Draw a figure, and save it if asked to; return its width in pixels and the texts in it."""
+def measure(fig):
+    """Draw a figure; return its width in pixels and the texts in it."""
     drawn = {}
 
     def draw_and_note(draw, text, *arguments):
@@ -69,8 +82,6 @@ def save(fig, picture):
 
     with text_drawn_by(draw_and_note):
         FigureCanvasAgg(fig).draw()
-    if picture:
-        fig.savefig(picture, dpi=fig.dpi, bbox_inches="tight")
     # A notebook crops the figure to what it holds, and adds a frame.
     inches = fig.get_tightbbox().width + 2 * plt.rcParams["savefig.pad_inches"]
     return round(inches * fig.dpi), list(drawn)
@@ -164,64 +175,100 @@ def named(patch, drawn):
     return any(abs(tick - (low + high) / 2) < (high - low) / 4 for tick in ticks)
 
 
-# Running the notebooks ------------------------------------------------------------------------
+# Watching a kernel ----------------------------------------------------------------------------
 
 
-class Watcher:
-    """Captures what is shown, as `plt.show` or as the picture that a training run updates."""
+def watch(shell):
+    """Write down, after each cell of this kernel, what the figures hold that were shown.
 
-    def __init__(self, pictures):
-        self.pictures = pictures
-        self.place, self.found = None, {}
+    The folder is named by the variable FIGURES; each kernel has a file of its own there.
+    """
+    out, shown, found = Path(os.environ["FIGURES"]) / f"{os.getpid()}.json", {}, []
+    print_figure = pylabtools.print_figure
 
-    def show(self):
-        """Capture the open figures, as `plt.show` shows them."""
-        for number in plt.get_fignums():
-            self.note(plt.figure(number), number)
-        plt.close("all")
+    def print_and_note(fig, *arguments, **options):
+        shown[id(fig)] = fig  # of a figure that is shown again in a cell, the last counts
+        return print_figure(fig, *arguments, **options)
 
-    def note(self, fig, number="shown"):
-        """Capture a figure; of one that is shown again and again in a cell, the last stays."""
-        name = f"{self.place[0]}-{self.place[1]}-{number}"
-        picture = self.pictures and Path(self.pictures) / f"{name}.png"
-        self.found[name] = {"notebook": self.place[0], "cell": self.place[1]}
-        self.found[name] |= capture(fig, picture)
+    def capture_shown(result):
+        place = result.execution_count
+        found.extend({"cell": place, **capture(fig)} for fig in shown.values())
+        shown.clear()
+        out.write_text(json.dumps(found), encoding="utf-8")
 
-
-def run(names, pictures=None):
-    """Run notebooks in this process; return a description of each figure."""
-    shell, watcher = InteractiveShell.instance(), Watcher(pictures)
-    take_few_digits()
-    plt.switch_backend("agg")
-    plt.show = lambda *arguments, **options: watcher.show()
-    shell.display_formatter.formatters["image/png"].for_type(Figure, watcher.note)
-    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
-        if path.stem.startswith(tuple(names)):
-            shell.reset(new_session=False)
-            run_until_the_last_figure(path, shell, watcher)
-    return list(watcher.found.values())
+    pylabtools.print_figure = print_and_note
+    shell.events.register("post_run_cell", capture_shown)
 
 
-def take_few_digits(number=800):
-    """Let the sample be smaller than it is: figures show what they hold with few digits too."""
-    load_digits = datasets.load_digits
-    datasets.load_digits = lambda **options: [part[:number] for part in load_digits(**options)]
+# What is wrong with a figure ------------------------------------------------------------------
 
 
-def run_until_the_last_figure(path, shell, watcher):
-    """Run the code cells of a notebook that its figures need."""
-    cells = list(enumerate(nbformat.read(path, as_version=4).cells))
-    cells = [(place, cell.source) for place, cell in cells if cell.cell_type == "code"]
-    last = max((place for place, source in cells if re.search(SHOWS, source)), default=-1)
-    for place, source in cells:
-        if place <= last:
-            watcher.place = (path.stem, place)
-            shell.run_cell(source, store_history=False).raise_error()
+def seen(colours, sight):
+    """Return sRGB colours, 0 to 1, as CAM02-UCS coordinates, for a way of seeing."""
+    colours = np.array(colours, float)
+    if sight == "grey print":
+        grey = luminance(colours)
+        grey = np.where(grey <= 0.0031308, 12.92 * grey, 1.055 * grey ** (1 / 2.4) - 0.055)
+        colours = np.repeat(grey[..., np.newaxis], 3, axis=-1)
+    elif SIGHTS[sight]:
+        space = {"name": "sRGB1+CVD", "cvd_type": SIGHTS[sight], "severity": 100}
+        colours = np.clip(cspace_convert(colours, space, "sRGB1"), 0, 1)
+    return cspace_convert(colours, "sRGB1", "CAM02-UCS")
 
 
-if __name__ == "__main__":
-    os.environ.setdefault("MNIST_SAMPLE", "1")
-    out = Path(sys.argv[1]).resolve()
-    os.chdir(ROOT / "notebooks")
-    found = run(sys.argv[2:] or [""], os.environ.get("FIGURES"))
-    out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+def check_texts(figure):
+    """Return the texts that are too small or too pale."""
+    found = []
+    for text in figure["texts"]:
+        if text["points"] < POINTS:
+            found.append(f"{text['text']!r}: {text['points']} points")
+        if text["contrast"] < CONTRAST:
+            found.append(f"{text['text']!r}: contrast {text['contrast']}")
+    return found
+
+
+def check_colours(figure):
+    """Return the pairs of colours that somebody cannot tell apart."""
+    return close_pairs({tuple(mark["colour"]) for mark in figure["marks"]}, SIGHTS, DISTANCE)
+
+
+def close_pairs(colours, sights, least):
+    """Return the pairs of colours that lie less than a distance apart for a way of seeing."""
+    colours, found = sorted(colours), []
+    for sight in sights if len(colours) > 1 else ():
+        places = seen(colours, sight)
+        for one, other in itertools.combinations(zip(colours, places, strict=True), 2):
+            distance = np.linalg.norm(one[1] - other[1])
+            if distance < least:
+                found.append(f"{one[0]} and {other[0]} for {sight}: {distance:.1f}")
+    return found
+
+
+def check_styles(figure):
+    """Return what only a colour tells apart: no marker, line style, hatch or name of its own."""
+    found = []
+    for one, other in itertools.combinations(figure["marks"], 2):
+        same = (one["axes"], one["style"]) == (other["axes"], other["style"])
+        if same and one["colour"] != other["colour"] and not (one["named"] and other["named"]):
+            found.append(f"{one['colour']} and {other['colour']}: both {one['style']}")
+    return found
+
+
+def check_maps(figure):
+    """Return the colour maps that do not get steadily lighter, or darker, for everybody.
+
+    A map of signed numbers may get darker to both ends where a minus marks what is below zero.
+    """
+    found, minus = [], any(mark["style"].endswith("_") for mark in figure["marks"])
+    for name in figure["maps"]:
+        colours = mpl.colormaps[name](np.linspace(0, 1, 64))[:, :3]
+        halves = (colours[31::-1], colours[32:]) if minus and name in SIGNED else (colours,)
+        for half, sight in itertools.product(halves, SIGHTS):
+            lightness = seen(half, sight)[:, 0]
+            steps = np.diff(lightness) * np.sign(lightness[-1] - lightness[0])
+            if steps.min() < 0 or abs(lightness[-1] - lightness[0]) < 50:
+                found.append(f"{name} for {sight}")
+    return found
+
+
+FIGURE_CHECKS = (check_texts, check_colours, check_styles, check_maps)

@@ -2,10 +2,7 @@
 
 import itertools
 import json
-import os
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +15,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 pytest.importorskip("colorspacious", reason="install tests/requirements.txt")
 import figures
-from colorspacious import cspace_convert
 
 from helpers import plots
 from tools import pages
@@ -29,136 +25,18 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 PAGES += [path for name in ("notebooks", "models", "tests") for path in (ROOT / name).glob("*.md")]
 DOCUMENTS = [*NOTEBOOKS, *PAGES]
 
-POINTS = 9  # of text, at the size shown
-CONTRAST = 4.5  # of text with what is under it (WCAG 2.2, level AA)
-# How far apart two colours of a figure must lie for each way of seeing: CAM02-UCS, in which 1 is
-# about what can be told apart side by side. Blue and orange lie 60 apart, in grey print 20.
-DISTANCE = 10
-TEXT_DISTANCE = 10  # as much for coloured digits; in grey print their shape alone tells them apart
-# Machado, Oliveira and Fernandes, 2009; a severity of 100 is the complete lack of a kind of cone.
-SIGNED = ("RdBu_r",)  # diverging maps, white at zero
-SIGHTS = {
-    "usual sight": None,
-    "deuteranopia": "deuteranomaly",
-    "protanopia": "protanomaly",
-    "tritanopia": "tritanomaly",
-    "grey print": None,
-}
-
 
 # Figures --------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    """Run the notebooks on the sample; return what each of their figures holds."""
-    out = tmp_path_factory.mktemp("figures") / "figures.json"
-    # One thread for t-SNE: several wait for each other where other tests run beside this one.
-    settings = {"MNIST_SAMPLE": "1", "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
-    environment = {**os.environ, **settings}
-    command = [sys.executable, ROOT / "tests" / "figures.py", out]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return json.loads(out.read_text(encoding="utf-8"))
-
-
-def seen(colours, sight):
-    """Return sRGB colours, 0 to 1, as CAM02-UCS coordinates, for a way of seeing."""
-    colours = np.array(colours, float)
-    if sight == "grey print":
-        grey = figures.luminance(colours)
-        grey = np.where(grey <= 0.0031308, 12.92 * grey, 1.055 * grey ** (1 / 2.4) - 0.055)
-        colours = np.repeat(grey[..., np.newaxis], 3, axis=-1)
-    elif SIGHTS[sight]:
-        space = {"name": "sRGB1+CVD", "cvd_type": SIGHTS[sight], "severity": 100}
-        colours = np.clip(cspace_convert(colours, space, "sRGB1"), 0, 1)
-    return cspace_convert(colours, "sRGB1", "CAM02-UCS")
-
-
-def check_texts(figure):
-    """Return the texts that are too small or too pale."""
-    found = []
-    for text in figure["texts"]:
-        if text["points"] < POINTS:
-            found.append(f"{text['text']!r}: {text['points']} points")
-        if text["contrast"] < CONTRAST:
-            found.append(f"{text['text']!r}: contrast {text['contrast']}")
-    return found
-
-
-def check_colours(figure):
-    """Return the pairs of colours that somebody cannot tell apart."""
-    return close_pairs({tuple(mark["colour"]) for mark in figure["marks"]}, SIGHTS, DISTANCE)
-
-
-def close_pairs(colours, sights, least):
-    """Return the pairs of colours that lie less than a distance apart for a way of seeing."""
-    colours, found = sorted(colours), []
-    for sight in sights if len(colours) > 1 else ():
-        places = seen(colours, sight)
-        for one, other in itertools.combinations(zip(colours, places, strict=True), 2):
-            distance = np.linalg.norm(one[1] - other[1])
-            if distance < least:
-                found.append(f"{one[0]} and {other[0]} for {sight}: {distance:.1f}")
-    return found
-
-
-def check_styles(figure):
-    """Return what only a colour tells apart: no marker, line style, hatch or name of its own."""
-    found = []
-    for one, other in itertools.combinations(figure["marks"], 2):
-        same = (one["axes"], one["style"]) == (other["axes"], other["style"])
-        if same and one["colour"] != other["colour"] and not (one["named"] and other["named"]):
-            found.append(f"{one['colour']} and {other['colour']}: both {one['style']}")
-    return found
-
-
-def check_maps(figure):
-    """Return the colour maps that do not get steadily lighter, or darker, for everybody.
-
-    A map of signed numbers may get darker to both ends where a minus marks what is below zero.
-    """
-    found, minus = [], any(mark["style"].endswith("_") for mark in figure["marks"])
-    for name in figure["maps"]:
-        colours = mpl.colormaps[name](np.linspace(0, 1, 64))[:, :3]
-        halves = (colours[31::-1], colours[32:]) if minus and name in SIGNED else (colours,)
-        for half, sight in itertools.product(halves, SIGHTS):
-            lightness = seen(half, sight)[:, 0]
-            steps = np.diff(lightness) * np.sign(lightness[-1] - lightness[0])
-            if steps.min() < 0 or abs(lightness[-1] - lightness[0]) < 50:
-                found.append(f"{name} for {sight}")
-    return found
-
-
-FIGURE_CHECKS = (check_texts, check_colours, check_styles, check_maps)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("check", FIGURE_CHECKS, ids=lambda check: check.__name__)
-def test_figures(shown, check):
-    found = {f"{f['notebook']}, cell {f['cell']}": check(f) for f in shown}
-    assert {place: findings for place, findings in found.items() if findings} == {}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_no_figure_was_left_out(shown, path):
-    captured = {figure["cell"] for figure in shown if figure["notebook"] == path.stem}
-    assert {place for place, _, _ in figure_cells(read(path))} <= captured
-
-
-@pytest.mark.slow
-def test_widest_figure_is_as_wide_as_the_column(shown):
-    # The README's figure comes from the same function, at the same width.
-    width = plt.imread(ROOT / "models" / "mnist_cnn.png").shape[1]
-    assert max(width, *(figure["width"] for figure in shown)) <= 750
-
-
 def test_text_palette_is_legible_and_told_apart():
     colours = [tuple(mpl.colors.to_rgb(colour)) for colour in plots.TEXT_PALETTE]
-    assert figures.contrast(colours, (1, 1, 1)).min() >= CONTRAST
-    sights = [sight for sight in SIGHTS if sight != "grey print"]
-    assert len(set(colours)) == 10 and close_pairs(colours, sights, TEXT_DISTANCE) == []
+    assert figures.contrast(colours, (1, 1, 1)).min() >= figures.CONTRAST
+    sights = [sight for sight in figures.SIGHTS if sight != "grey print"]
+    assert (
+        len(set(colours)) == 10
+        and figures.close_pairs(colours, sights, figures.TEXT_DISTANCE) == []
+    )
 
 
 def test_numbers_are_legible_on_every_colour_of_a_heat_map():
@@ -166,9 +44,9 @@ def test_numbers_are_legible_on_every_colour_of_a_heat_map():
     fig, ax = plt.subplots(figsize=(7, 7))
     values = np.arange(256).reshape(16, 16)
     sns.heatmap(values, annot=True, fmt="d", cmap="cividis", cbar=False, ax=ax)
-    assert check_texts(capture(fig)) != []
+    assert figures.check_texts(capture(fig)) != []
     plots.make_numbers_legible(ax)
-    assert check_texts(capture(fig)) == []
+    assert figures.check_texts(capture(fig)) == []
     plt.close(fig)
 
 
@@ -204,38 +82,41 @@ def good_figure(ax):
 
 def test_checks_pass_on_a_good_figure(axes):
     good_figure(axes)
-    assert {check.__name__: check(capture(axes.figure)) for check in FIGURE_CHECKS} == {
-        check.__name__: [] for check in FIGURE_CHECKS
+    assert {check.__name__: check(capture(axes.figure)) for check in figures.FIGURE_CHECKS} == {
+        check.__name__: [] for check in figures.FIGURE_CHECKS
     }
 
 
 BAD_FIGURES = {
-    "6 points": (check_texts, lambda ax: ax.set_title("small", fontsize=6)),
-    "9 points in 10 inches": (check_texts, lambda ax: ax.figure.set_size_inches(10, 3)),
-    "an exponent": (check_texts, lambda ax: ax.set_xlabel("$10^{3}$")),
-    "grey on white": (check_texts, lambda ax: ax.set_title("pale", color="0.6")),
-    "half transparent": (check_texts, lambda ax: ax.set_title("pale", alpha=0.5)),
+    "6 points": (figures.check_texts, lambda ax: ax.set_title("small", fontsize=6)),
+    "9 points in 10 inches": (figures.check_texts, lambda ax: ax.figure.set_size_inches(10, 3)),
+    "an exponent": (figures.check_texts, lambda ax: ax.set_xlabel("$10^{3}$")),
+    "grey on white": (figures.check_texts, lambda ax: ax.set_title("pale", color="0.6")),
+    "half transparent": (figures.check_texts, lambda ax: ax.set_title("pale", alpha=0.5)),
     "black on navy": (
-        check_texts,
+        figures.check_texts,
         lambda ax: (ax.imshow([[0, 0]], cmap="cividis"), ax.text(0, 0, "7", color="black")),
     ),
     "red and green": (
-        check_colours,
+        figures.check_colours,
         lambda ax: lines(ax, {"color": "#d62728"}, {"color": "#7f7f00", "linestyle": "--"}),
     ),
     "yellow and pink": (
-        check_colours,
+        figures.check_colours,
         lambda ax: lines(ax, {"color": "#ffb000"}, {"color": "#ffa0a0", "linestyle": "--"}),
     ),
-    "two lines alike": (check_styles, lambda ax: lines(ax, {"color": "C0"}, {"color": "C1"})),
+    "two lines alike": (
+        figures.check_styles,
+        lambda ax: lines(ax, {"color": "C0"}, {"color": "C1"}),
+    ),
     "bars alike": (
-        check_styles,
+        figures.check_styles,
         lambda ax: (ax.bar([0, 1], [1, 2], color=["C0", "C1"]), ax.set_xticks([])),
     ),
-    "points alike": (check_styles, lambda ax: ax.scatter([0, 1], [0, 1], c=["C0", "C1"])),
-    "a rainbow": (check_maps, lambda ax: ax.imshow([[0, 1]], cmap="jet")),
-    "red and blue": (check_maps, lambda ax: ax.imshow([[-1, 1]], cmap="RdBu_r")),
-    "hardly a range": (check_maps, lambda ax: ax.imshow([[0, 1]], cmap="Pastel1")),
+    "points alike": (figures.check_styles, lambda ax: ax.scatter([0, 1], [0, 1], c=["C0", "C1"])),
+    "a rainbow": (figures.check_maps, lambda ax: ax.imshow([[0, 1]], cmap="jet")),
+    "red and blue": (figures.check_maps, lambda ax: ax.imshow([[-1, 1]], cmap="RdBu_r")),
+    "hardly a range": (figures.check_maps, lambda ax: ax.imshow([[0, 1]], cmap="Pastel1")),
 }
 
 
@@ -248,7 +129,7 @@ def test_check_fails_on_a_bad_figure(axes, name):
 
 def test_bars_with_names_may_differ_in_colour_alone(axes):
     axes.barh(["one", "two"], [1, 2], color=["C0", "C1"])
-    assert check_styles(capture(axes.figure)) == []
+    assert figures.check_styles(capture(axes.figure)) == []
 
 
 # The line of numbers below each figure --------------------------------------------------------
@@ -361,8 +242,8 @@ def test_words_and_code_of_a_page_stand_out_in_both_themes():
         papers = [colours.pop("paper"), colours.pop("panel")]
         colours.pop("line")  # a border, which says nothing
         for name, colour in colours.items():
-            assert figures.contrast([colour], papers[0]).min() >= CONTRAST, name
-            assert figures.contrast([colour], papers[1]).min() >= CONTRAST, name
+            assert figures.contrast([colour], papers[0]).min() >= figures.CONTRAST, name
+            assert figures.contrast([colour], papers[1]).min() >= figures.CONTRAST, name
 
 
 def test_page_asks_before_it_answers_and_leaves_out_what_is_ours():

@@ -8,9 +8,13 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+pytest.importorskip("colorspacious", reason="install tests/requirements.txt")
+import figures
 
 from tools import clean, execute, lessons, measure, offline_pack
 from tools import run as runner
@@ -67,17 +71,30 @@ def toy(tmp_path):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Execute the series on the sample in a fresh clone; return what is printed, and the pages."""
-    folder, project = (tmp_path_factory.mktemp("pages") / name for name in ("out", "mnist-CNN"))
+    """Run the series on the sample in a fresh clone: what is printed, pages, folder of figures."""
+    above = tmp_path_factory.mktemp("pages")
+    folder, project, seen = (above / name for name in ("out", "mnist-CNN", "seen"))
+    startup = above / "profile_default" / "startup" / "watch.py"
+    for made in (seen, startup.parent):
+        made.mkdir(parents=True)
+    startup.write_text(figures.STARTUP, encoding="utf-8")
     offline_pack.copy_project(project)
-    done = run("--out", folder, cwd=project)
+    done = run("--out", folder, cwd=project, IPYTHONDIR=str(above), FIGURES=str(seen))
     assert done.returncode == 0, done.stdout + done.stderr
     texts = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
-    return done.stdout, texts
+    return done.stdout, texts, seen
+
+
+@pytest.fixture(scope="module")
+def shown(pages):
+    """Return what the figures of each notebook hold, by its name; each kernel wrote a file."""
+    seen = sorted(pages[2].glob("*.json"), key=lambda path: path.stat().st_mtime)
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in seen]
+    return dict(zip(SERIES, found, strict=True))
 
 
 def test_whole_series_runs_on_the_sample(pages):
-    printed, texts = pages
+    printed, texts, _ = pages
     lines = re.findall(r"^(\d\d_\w+) +[\d.]+ s +[\d,]+ MB$", printed, re.MULTILINE)
     assert lines == SERIES
     assert set(texts) == {*SERIES, "index", "pad"}
@@ -102,6 +119,29 @@ def test_page_stands_alone(pages, name):
     assert [alt for alt in page.descriptions if not alt or "No description" in alt] == []
     targets = {link.partition("#")[0] for link in page.links if not link.startswith("http")}
     assert targets - {""} <= {f"{other}.html" for other in pages[1]}
+
+
+@pytest.mark.parametrize("check", figures.FIGURE_CHECKS, ids=lambda check: check.__name__)
+def test_figures(shown, check):
+    found = {f"{name}, In [{f['cell']}]": check(f) for name, held in shown.items() for f in held}
+    assert {place: findings for place, findings in found.items() if findings} == {}
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_no_figure_was_left_out(shown, name):
+    notebook = nbformat.read(lessons.NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    pictured = {
+        cell.execution_count
+        for cell in notebook.cells
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+    }
+    assert pictured <= {figure["cell"] for figure in shown[name]}
+
+
+def test_widest_figure_is_as_wide_as_the_column(shown):
+    # The README's figure comes from the same function, at the same width.
+    width = plt.imread(ROOT / "models" / "mnist_cnn.png").shape[1]
+    assert max(width, *(figure["width"] for held in shown.values() for figure in held)) <= 750
 
 
 def test_checks_of_a_page_see_what_is_wrong():
