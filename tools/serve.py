@@ -3,9 +3,10 @@
     curl --data-binary @page.png http://127.0.0.1:8000/read
 
 It answers with each digit, its box (top, left, bottom, right, in pixels), the ten probabilities and
-the doubt, one minus the largest of them. A picture may have 5 MB and 50 megapixels. It is opened in a process of its own, which is ended if it takes too long. Nothing
-from a request is unpickled, written to disk, taken for a path or repeated in an answer. Only this
-machine is served: before others are, put a proxy with TLS and passwords in front of it.
+the doubt, one minus the largest of them. A picture may have 5 MB and 50 megapixels; it is opened in
+a process of its own, which is ended if it takes too long. Nothing from a request is unpickled,
+written to disk, taken for a path or repeated in an answer. Only this machine is served: before
+others are, put a proxy with TLS and passwords in front of it.
 """
 
 import argparse
