@@ -43,8 +43,9 @@ def render_card():
     """Turn the model card into a page."""
     markdown = re.sub(r"<!--.*?-->", "", CARD.read_text(encoding="utf-8"))
     body = markdown2html(pages.relink(markdown))
+    headings = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', body)
     return pages.fill(
-        pages.PAGE, title="Model card", body=body, headings=[], before=None, after=None
+        pages.PAGE, title="Model card", body=body, headings=headings, before=None, after=None
     )
 
 
