@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -59,9 +60,9 @@ def open_litert(model):
         import tensorflow as tf
 
         Interpreter = tf.lite.Interpreter
-    given = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+    content = model if isinstance(model, bytes) else Path(model).read_bytes()
     with quiet():
-        interpreter = Interpreter(**given, num_threads=1)
+        interpreter = Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()
     into, out = (
         details[0]["index"]

@@ -1,6 +1,7 @@
 """Other formats of the network: they read as Keras does, and what does not is not kept."""
 
 import json
+import sys
 
 import keras
 import numpy as np
@@ -50,6 +51,13 @@ def test_format_reads_as_keras_does(network, test, expected, calibration, tmp_pa
         (2.3, 5.5) if full else (1.1, 1.8) if name in ("LiteRT float16", "page") else (0.6, 0.7)
     )
     assert megabytes[0] < row["bytes"] / 1e6 < megabytes[1]
+
+
+def test_litert_is_read_without_its_package_too(network, test, expected, monkeypatch):
+    content = formats.to_litert(network)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    assert abs(formats.open_litert(content)(test[0]) - expected).max() < 1e-4
 
 
 def convert_without_variables(network):
