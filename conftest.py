@@ -9,7 +9,7 @@ import time
 import pytest
 from nbval.kernel import RunningKernel
 
-from tools import lessons
+from tools import execute, lessons
 
 
 def pytest_configure(config):
@@ -46,19 +46,19 @@ def pytest_collection_modifyitems(items):
 
 
 class KernelDied(Exception):
-    """The kernel that a cell ran in is gone."""
+    """The kernel that a cell ran in is gone; the argument is its process."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """Let the cell that killed its kernel say so; nbval expects those after it to fail."""
+    killed = execute.count_killed()
     try:
         return (yield)
-    except KernelDied:
+    except KernelDied as death:
         item.parent.timed_out = True
-        item.raise_cell_error(
-            f"The kernel of {item.path.name} died in this cell; the usual cause is memory."
-        )
+        cause = execute.explain_death(death.args[0], "", execute.count_killed() - killed)
+        item.raise_cell_error(f"{item.path.name} stopped in this cell: {cause}.")
 
 
 def _receive(kernel, stream, timeout=None, receive=RunningKernel.get_message):
@@ -70,7 +70,7 @@ def _receive(kernel, stream, timeout=None, receive=RunningKernel.get_message):
             return receive(kernel, stream, max(0, min(1, end - time.monotonic())))
         except queue.Empty:
             if not alive:
-                raise KernelDied("The kernel died.") from None
+                raise KernelDied(execute.find_process(kernel.km)) from None
             if time.monotonic() >= end:
                 raise
 

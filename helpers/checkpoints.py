@@ -372,7 +372,7 @@ def _score(state):
 
 def _run_of(network):
     """Return the run that a network belongs to; the optimizer has it, as it counts the steps."""
-    return getattr(network.optimizer, "run", None)
+    return getattr(getattr(network, "optimizer", None), "run", None)
 
 
 def _describe_writer():
@@ -448,7 +448,8 @@ def _refuse_other(state, network):
 
 def _count_steps(network):
     """Return how many steps a network's optimizer has taken; 0 if it is not compiled."""
-    return int(network.optimizer.iterations) if network.optimizer else 0
+    optimizer = getattr(network, "optimizer", None)  # Keras knows none before `compile`
+    return int(optimizer.iterations) if optimizer else 0
 
 
 def _check_fits(state, network):

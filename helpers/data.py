@@ -203,18 +203,9 @@ def _user_cache():
     return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / "mnist-CNN"
 
 
-def find_file(folder, name):
-    """Return the path of the file that has one of the four in a folder, whatever it is called.
-
-    Args:
-        folder: a `pathlib.Path`.
-        name: one of `FILES`.
-
-    Raises:
-        StopIteration: there is none.
-    """
-    found = _search(folder)[0]
-    return next(path for key, (_, path) in found.items() if key == name)
+def find_files(folder):
+    """Return the files that hold MNIST in a folder: a dict of names of `FILES` to paths."""
+    return {name: path for name, (_, path) in _search(folder)[0].items()}
 
 
 def _search(folder):

@@ -7,6 +7,7 @@ import numpy as np
 # The brightness of an image's border above which its ground is not MNIST's: there it is 0.
 GROUND = 10
 WHITE = 250
+ALIKE = 0.98  # the correlation of a picture's colours; that of two digits is less
 # MNIST's digits are higher than wide: of a hundred mixed ones, at most a third are wider.
 MANY = 50
 
@@ -35,7 +36,7 @@ def check_images(images):
             "trained with pixels from 0 to 255; they are scaled here.",
             stacklevel=3,
         )
-    if advice := _look_at_ground(images) or _look_at_form(images):
+    if advice := _look_at_colours(images) or _look_at_ground(images) or _look_at_form(images):
         warnings.warn(advice, stacklevel=3)
 
 
@@ -95,10 +96,25 @@ def _look_at_ground(images):
     )
 
 
+def _look_at_colours(images):
+    """Return a warning for three or four images that look like one picture's colours, or None."""
+    if len(images) not in (3, 4):
+        return None
+    pixels = images.reshape(len(images), -1).astype("float32")
+    even = np.ptp(pixels, axis=1) < 2
+    opaque = even.any() and (pixels[even] > WHITE).any()
+    if even.all() or (even.any() and not opaque and (~even).sum() > 1):
+        return None
+    if np.abs(np.corrcoef(pixels[~even])).min() < ALIKE:
+        return None
+    return (
+        f"The {len(images)} images look alike: if they are the colours of one picture, "
+        "pass helpers.inputs.make_grey(np.moveaxis(images, 0, -1))."
+    )
+
+
 def _look_at_form(images):
-    """Return a warning for images that look turned, or like one picture's colours, or None."""
-    if len(images) in (3, 4) and images.max() > 1 and (images[:3] == images[0]).all():
-        return "The images are all the same: are they the colours of one? Then pass images[:1]."
+    """Return a warning for images that look transposed or turned, or None."""
     if len(images) < MANY:
         return None
     ink = images > 63

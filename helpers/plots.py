@@ -22,7 +22,7 @@ LEARNED = {"Conv2D": "#0173b2", "Dense": "#0173b2", "BatchNormalization": "#de8f
 
 def use_style():
     """Set the look of every figure: seaborn's colour-blind palette, 6×3.5 inches, 100 dpi."""
-    plt.style.use("seaborn-v0_8-whitegrid")
+    plt.style.use(["default", "seaborn-v0_8-whitegrid"])  # whatever a matplotlibrc says
     plt.rcParams.update(
         {
             "axes.prop_cycle": cycler(color=PALETTE),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from servers import Server, make_idx
 
-from helpers import data
+from helpers import data, live
 
 PROXIES = [f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO")]
 
@@ -35,6 +35,22 @@ def digits():
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (40, 28, 28), dtype=np.uint8)
     return images, (np.arange(40) % 10).astype(np.uint8)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Stand in for the notebook: collect what is displayed and updated."""
+    contents = []
+
+    class Handle:
+        def __init__(self, content):
+            contents.append(content)
+
+        def update(self, content, **_):
+            contents.append(content)
+
+    monkeypatch.setattr(live, "display", lambda content, **_: Handle(content))
+    return contents
 
 
 @pytest.fixture

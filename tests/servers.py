@@ -4,6 +4,7 @@ import gzip
 import http.server
 import socket
 import threading
+from pathlib import Path
 
 
 class Answers:
@@ -116,3 +117,13 @@ def make_idx(array, magic=None):
     magic = 0x800 + array.ndim if magic is None else magic
     numbers = (magic, *array.shape)
     return b"".join(n.to_bytes(4, "big") for n in numbers) + array.astype("uint8").tobytes()
+
+
+class Trap:
+    """An object that leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))

@@ -319,6 +319,40 @@ ANSWERS = {
             (lambda images: np.subtract(1, images, out=images)): "changes the images",
         },
     ),
+    "06_1": (
+        [
+            [[-1, 0, 1]] * 3,
+            np.array([[0, 0, 0], [-0.5, 0, 0.5], [0, 0, 0]]),
+            tf.constant([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]),
+            ((-2, 1, 1),) * 3,
+        ],
+        {
+            ((1, 0, -1),) * 3: "Turn it round",
+            ((-1, -1, -1), (0, 0, 0), (1, 1, 1)): "silent",
+            ((0, 0, 0), (0, 1, 0), (0, 0, 0)): "middle of ink",
+            ((-1, 0, 0), (0, 0, 0), (0, 0, 1)): "upper or a lower",
+            ((-1, 2, -1),) * 3: "a slope",
+            (-1, 0, 1): "shape",
+        },
+    ),
+    "06_2": (
+        [198, 198.0, np.int64(198), tf.constant(198)],
+        {3: "none or one", 500: "Half the maps", 802: "read correctly", 379: "other pooling"},
+    ),
+    "06_3": (
+        ["activation_5", " Activation_5 "],
+        {"dense_2": "crossed already", "dense_1": "right place", "pixels": "nearer to its twin"},
+    ),
+    "06_4": (
+        [0.743, 0.74, 75, np.float32(0.743), tf.constant(0.74)],
+        {
+            0.5: "last layer",
+            0.968: "a score",
+            0.97: "scores",
+            0.7: "one layer",
+            0.26: "for training",
+        },
+    ),
     "11_1": (
         [0.61, 0.6, np.float32(0.5975), tf.constant(0.6)],
         {1.2: "16 bits", 0.3: "divides by 8", 0.0747: "one bit", 2.39: "now", 9.56: "smaller"},

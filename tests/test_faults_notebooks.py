@@ -10,13 +10,12 @@ import venv
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
-from jupyter_client.manager import KernelManager
+from kernels import Kernel, pictures
 from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
 
-from tools import lessons, measure
+from tools import execute, lessons, measure, offline_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = lessons.list_notebooks()
@@ -25,50 +24,6 @@ pytestmark = pytest.mark.slow
 PLAIN = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1"}
 KEEP = "_kept = None\n_kept = {*globals()}"
 FORGET = "for _name in {*globals()} - _kept:\n    del globals()[_name]"
-
-
-class Kernel:
-    """A kernel as Jupyter starts it, in a folder, with one cell after the other sent to it."""
-
-    def __init__(self, folder, python=sys.executable, **environment):
-        self.manager = KernelManager(kernel_name="python3")
-        self.manager.kernel_spec.argv[0] = str(python)
-        # One thread: several wait for each other where other tests use the same cores.
-        variables = {"MNIST_SAMPLE": "1", "OMP_NUM_THREADS": "1", **environment}
-        self.manager.start_kernel(
-            cwd=str(folder), env={**os.environ, **variables}, stderr=subprocess.DEVNULL
-        )
-        self.client = self.manager.client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=120)
-        self.process = psutil.Process(self.manager.provisioner.pid)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-    def become_small(self):
-        """Leave the kernel one core and 1.5 GB of memory, where the system can."""
-        if hasattr(self.process, "rlimit"):
-            measure.become_small(self.process)
-
-    def run(self, source):
-        """Run a cell; return whether it worked, what it printed, and its errors' lines."""
-        messages = []
-        reply = self.client.execute_interactive(
-            source, store_history=False, allow_stdin=False, timeout=600, output_hook=messages.append
-        )
-        texts = {"stdout": "", "stderr": ""}
-        for message in messages:
-            if message["msg_type"] == "stream":
-                texts[message["content"]["name"]] += message["content"]["text"]
-        errors = [m["content"] for m in messages if m["msg_type"] == "error"]
-        lines = [line for e in errors for line in "\n".join(e["traceback"]).splitlines()]
-        worked = reply["content"]["status"] == "ok"
-        return worked, texts["stdout"], lines + texts["stderr"].splitlines()
 
 
 def code_cells(name):
@@ -84,8 +39,7 @@ def sources(name):
 
 def clone(folder):
     """Copy the project as somebody gets it: no environment, no data, nothing built."""
-    left_out = shutil.ignore_patterns(".*", "__pycache__", "build", "data", "tests")
-    shutil.copytree(ROOT, folder, ignore=left_out)
+    offline_pack.copy_project(folder)
     return folder / "notebooks"
 
 
@@ -153,8 +107,9 @@ def check_works_or_names_a_cell(result, above):
 
 @pytest.mark.fault(
     18,
-    "Each cell run alone",
-    provoked="each cell right after the setup cell, then each right after setup and imports",
+    "Each cell run alone; cells from the bottom up",
+    provoked="each cell right after the setup cell, then each right after setup and imports; then "
+    "the last one first",
     outcome="it works, or one line says which cell to run first",
 )
 @pytest.mark.weekly
@@ -166,22 +121,9 @@ def test_cell_runs_alone_or_names_the_cell_that_it_needs(opened):
             kernel.run(FORGET)
             kernel.run(imports)
             check_works_or_names_a_cell(kernel.run(cell), cells[:number])
-
-
-@pytest.mark.fault(
-    18,
-    "Cells from the bottom up",
-    provoked="each cell of a notebook, the last one first, in one kernel",
-    outcome="it works, or one line says which cell to run first",
-)
-@pytest.mark.weekly
-def test_cells_run_from_the_bottom_up(opened):
-    kernel, cells = opened
-    cells = [cell.source for cell in cells]
     kernel.run(FORGET)
     for number in range(len(cells) - 1, 0, -1):
         check_works_or_names_a_cell(kernel.run(cells[number]), cells[:number])
-    assert kernel.run(cells[1])[0]
 
 
 def run_and_follow(kernel, cells, number):
@@ -231,8 +173,9 @@ def test_cell_changed_and_not_saved_is_told_too(tmp_path):
 @pytest.mark.fault(
     19,
     "A wrong working directory",
-    provoked="the setup cell in a folder outside the project, which has another package `helpers`",
-    outcome="one line: the notebook must stay in notebooks/; there, the same cell works",
+    provoked="the setup cell in a folder outside the project, which has another package `helpers`; "
+    "then in a kernel that is told which notebook it belongs to",
+    outcome="one line: the notebook must stay in notebooks/; there, or told, the same cell works",
 )
 def test_notebook_outside_the_project_is_told_to_go_back(tmp_path):
     (tmp_path / "helpers").mkdir()
@@ -244,6 +187,9 @@ def test_notebook_outside_the_project_is_told_to_go_back(tmp_path):
         assert "must stay in the folder notebooks/" in lines[0]
         kernel.run(f"import os; os.chdir({str(ROOT / 'notebooks')!r})")
         assert kernel.run(setup) == (True, "Setup complete.\n", [])
+    with Kernel(tmp_path, JPY_SESSION_NAME=str(PATHS[0])) as kernel:
+        assert kernel.run(setup) == (True, "Setup complete.\n", [])
+        assert kernel.run("print(preflight.ROOT)")[1] == f"{ROOT}\n"
 
 
 def bare_environment(folder):
@@ -287,25 +233,6 @@ def test_kernel_without_the_packages_is_told_the_command(tmp_path):
         assert "start it with `make lab`, or choose the .venv kernel" in kernel.run(setup)[2][1]
     (notebooks.parent / ".venv").rmdir()
     with Kernel(notebooks) as kernel:
-        assert kernel.run(setup) == (True, "Setup complete.\n", [])
-
-
-@pytest.mark.fault(
-    19,
-    "An old Python",
-    provoked="the setup cell in a kernel that says it is Python 3.10",
-    outcome="two lines: which Python it is, and the `make lab` command with another one",
-)
-def test_old_python_is_told_the_command(tmp_path):
-    notebooks = clone(tmp_path / "mnist-CNN")
-    setup = sources("00_start_here")[0]
-    with Kernel(notebooks) as kernel:
-        kernel.run("import sys; real, sys.version_info = sys.version_info, (3, 10, 14, 'final', 0)")
-        worked, printed, lines = kernel.run(setup)
-        kernel.run("sys.version_info = real")
-        assert (worked, printed, len(lines)) == (False, "", 2)
-        assert "Python 3.10.14; the series needs 3.11" in lines[0]
-        assert lines[1].endswith("make lab PYTHON=python3.12")
         assert kernel.run(setup) == (True, "Setup complete.\n", [])
 
 
@@ -398,23 +325,120 @@ def test_committed_outputs_need_neither_scripts_nor_widgets(path):
             assert re.search(r"\d", "".join(output.get("text", "") for output in outputs))
 
 
+# Figures -------------------------------------------------------------------------------------
+
+SHOW = "import matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()"
+
+
 @pytest.mark.fault(
-    22,
-    "The live curves on a static page",
-    provoked="the outputs of the training cells in the committed notebook 03",
-    outcome="the last figure of the run is there as PNG, its progress as text: all batches done",
+    25,
+    "`MPLBACKEND` and a matplotlibrc made for other work",
+    provoked="a kernel with `MPLBACKEND` agg, then TkAgg, and a matplotlibrc of tiny figures and "
+    "LaTeX",
+    outcome="the figure is shown, in the series' own style",
 )
-def test_live_curves_leave_their_last_figure_and_a_line_of_text():
-    trained = 0
-    for cell in code_cells("03_train_the_network"):
-        if "LiveCurves(" in cell.source:
-            displayed = [output.data for output in cell.outputs if "data" in output]
-            said = "".join(data["text/plain"] for data in displayed if "image/png" not in data)
-            epochs, done = re.search(r"epoch (\d+) of \1, (\d+) of \2 batches", said).groups()
-            assert int(epochs) >= 1 and int(done) > 0
-            assert sum("image/png" in data for data in displayed) == 1
-            trained += 1
-    assert trained >= 2
+@pytest.mark.parametrize("backend", ["agg", "TkAgg"])
+def test_figures_are_shown_whatever_is_set(backend, tmp_path):
+    settings = tmp_path / "matplotlibrc"
+    settings.write_text(f"backend: {backend}\nfigure.figsize: 1, 1\ntext.usetex: True\n")
+    with Kernel(ROOT / "notebooks", MPLBACKEND=backend, MATPLOTLIBRC=str(settings)) as kernel:
+        assert kernel.run(sources("00_start_here")[0]) == (True, "Setup complete.\n", [])
+        ((status, outputs),) = kernel.send(SHOW)
+        assert status == "ok" and len(pictures(outputs)) == 1
+        look = "print(plt.rcParams['figure.figsize'], plt.rcParams['text.usetex'])"
+        assert kernel.run(look)[1] == "[6.0, 3.5] False\n"
+
+
+@pytest.mark.fault(
+    25,
+    "a figure that nobody sees, on its way into a saved notebook",
+    provoked="`MPLBACKEND=agg`, and a notebook without the setup cell, given to the runner",
+    outcome="two lines name the cell and the cause; nothing is saved",
+)
+def test_runner_refuses_a_figure_without_a_picture(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    nbformat.write(new_notebook(cells=[new_code_cell(SHOW)]), tmp_path / "a.ipynb")
+    with pytest.raises(execute.NotebookError, match="it shows no picture: is MPLBACKEND set"):
+        execute.execute(tmp_path / "a.ipynb")
+
+
+# Other files than the series' ------------------------------------------------------------------
+
+
+@pytest.mark.fault(
+    25,
+    "a lesson converted to a script",
+    provoked="`jupyter nbconvert --to script`, and the script run, on the sample",
+    outcome="a file that ends in .py, which runs to its end; training prints a line for each epoch",
+)
+@pytest.mark.parametrize(
+    "name", ["00_start_here", pytest.param("03_train_the_network", marks=pytest.mark.weekly)]
+)
+def test_lesson_runs_as_a_script(name, tmp_path):
+    notebooks = clone(tmp_path / "mnist-CNN")
+    environment = {**os.environ, "MNIST_SAMPLE": "1", "MPLBACKEND": "agg", "PYTHONUTF8": "1"}
+    convert = ["-m", "nbconvert", "--log-level=ERROR", "--to", "script", f"{name}.ipynb"]
+    for command in (convert, [f"{name}.py"]):
+        done = subprocess.run(
+            [sys.executable, *command], cwd=notebooks, env=environment, capture_output=True,
+            text=True, encoding="utf-8",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Setup complete.\n")
+    assert ("epoch 3 of 3, " in done.stdout) == name.startswith("03")
+
+
+@pytest.fixture
+def one_lesson(tmp_path):
+    """Return a function that makes a project whose only lesson has the cells that it is given."""
+
+    def make(*cells):
+        project = clone(tmp_path / "project").parent
+        parts = (ROOT / "lessons.toml").read_text(encoding="utf-8").partition("[[lesson]]")[0]
+        names = ("number", "file", "part", "title", "question", "able")
+        values = ("01", "01_try", "I", "", "", "")
+        row = [f'{name} = "{value}"' for name, value in zip(names, values, strict=True)]
+        rows = ["[[lesson]]", *row, "seconds = 1", "memory_gb = 1", "exercises = false"]
+        (project / "lessons.toml").write_text("\n".join([parts, *rows]), encoding="utf-8")
+        shutil.rmtree(project / "notebooks")
+        (project / "notebooks").mkdir()
+        notebook = new_notebook(cells=[new_code_cell(source) for source in cells])
+        nbformat.write(notebook, project / "notebooks" / "01_try.ipynb")
+        return project
+
+    return make
+
+
+def run_python(folder, *arguments):
+    """Run Python in a folder, on the sample."""
+    environment = {**os.environ, "MNIST_SAMPLE": "1", "PYTHONUTF8": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, timeout=300, capture_output=True,
+        env=environment, text=True, encoding="utf-8",
+    )  # fmt: skip
+
+
+PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "notebooks", "--nbval-cell-timeout=900")
+
+
+@pytest.mark.fault(
+    19,
+    "a copy of a lesson, which JupyterLab makes at a click",
+    provoked="`01_try-Copy1.ipynb` with an error in it beside the lesson; `make run`, `--save` and "
+    "`make test`",
+    outcome="only the list of lessons counts: the copy is neither run, tested nor written",
+)
+def test_copied_notebook_is_none_of_the_series(one_lesson):
+    project = one_lesson("print(1)")
+    copy = project / "notebooks" / "01_try-Copy1.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), copy)
+    before = copy.read_bytes()
+    save = "from tools import run; run.have_mnist = lambda: True; run.main(['--save'])"
+    for arguments in (["-m", "tools.run"], ["-c", save], PYTEST):
+        done = run_python(project, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Copy1" not in done.stdout
+    assert "1 passed" in done.stdout and copy.read_bytes() == before
 
 
 # Kernels that die ----------------------------------------------------------------------------
@@ -424,33 +448,13 @@ def test_live_curves_leave_their_last_figure_and_a_line_of_text():
     23,
     "A kernel that dies in CI",
     provoked="a notebook whose second cell kills its own kernel, under pytest with nbval",
-    outcome="that cell fails at once, long before the cell time-out, and names the notebook",
+    outcome="that cell fails at once, long before the cell time-out, and names the notebook and "
+    "how it died; memory is blamed with evidence only",
 )
-def test_dead_kernel_is_seen_at_once_and_named(tmp_path):
-    for name in ("conftest.py", "pyproject.toml", "tools/__init__.py", "tools/lessons.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    lesson = {
-        "number": "01",
-        "file": "01_dies",
-        "part": "I",
-        "title": "",
-        "question": "",
-        "able": "",
-    }
-    row = [f'{key} = "{value}"' for key, value in lesson.items()]
-    rows = ["[[lesson]]", *row, "seconds = 1", "memory_gb = 1", "exercises = false"]
-    (tmp_path / "lessons.toml").write_text("\n".join(rows), encoding="utf-8")
-    cells = [new_code_cell(s) for s in ("print(1)", "import os\nos.kill(os.getpid(), 9)", "2")]
-    (tmp_path / "notebooks").mkdir()
-    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "01_dies.ipynb")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "notebooks"]
-    done = subprocess.run(
-        [*command, "--nbval-cell-timeout=900"], cwd=tmp_path, timeout=300, capture_output=True,
-        env={**os.environ, "MNIST_SAMPLE": "1", "PYTHONUTF8": "1"}, text=True, encoding="utf-8",
-    )  # fmt: skip
+def test_dead_kernel_is_seen_at_once_and_named(one_lesson):
+    done = run_python(one_lesson("print(1)", "import os\nos.kill(os.getpid(), 9)", "2"), *PYTEST)
     assert done.returncode == 1
-    assert "Cell 1: The kernel of 01_dies.ipynb died in this cell" in done.stdout
+    assert "Cell 1: 01_try.ipynb stopped in this cell: its kernel died (SIGKILL)." in done.stdout
     assert "os.kill(os.getpid(), 9)" in done.stdout
-    assert "FAILED notebooks/01_dies.ipynb::Cell 1" in done.stdout
+    assert "FAILED notebooks/01_try.ipynb::Cell 1" in done.stdout
     assert "1 failed, 1 passed, 1 xfailed" in done.stdout

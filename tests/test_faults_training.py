@@ -1,10 +1,10 @@
 """Runs that are killed, stopped, or go wrong, and disks that are full or damage what they hold."""
 
 import contextlib
+import itertools
 import json
 import os
 import platform
-import queue
 import random
 import re
 import shutil
@@ -12,16 +12,16 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import nbformat
 import numpy as np
 import pytest
-from jupyter_client import KernelManager
+from kernels import Kernel, pictures, printed
 
-from helpers import checkpoints, live
+from helpers import checkpoints, files, live
 
 pytestmark = pytest.mark.slow
 
@@ -133,21 +133,28 @@ def sigint_is_given_back():
 # TensorFlow is loaded once; each life of the run is a fork of this process. What it trains is
 # small and what it saves is large, so that saves take a good part of the time.
 NURSERY = """
-import os, sys
+import os, pathlib, signal, sys, threading, time
 import keras, numpy as np
 from helpers import checkpoints
-
-def say(line):
-    os.write(1, line.encode() + b"\\n")  # at once: a kill must not leave half a line
+from test_faults_training import half_written
 
 class Report(keras.callbacks.Callback):
+    batches = 0
     def on_train_batch_end(self, batch, logs=None):
-        say("batch")
+        self.batches += 1
     def on_epoch_end(self, epoch, logs=None):
-        say(f"saved {epoch + 1}")
+        os.write(1, f"{epoch + 1}\\n".encode())  # at once: a kill must not leave half a line
 
-def live(folder, epochs):
-    random = np.random.default_rng(0)
+def kill(report, moment, delay):
+    old = half_written(folder)
+    while report.batches < moment if moment else half_written(folder) <= old:
+        time.sleep(0.001)
+    time.sleep(delay)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def live(moment, delay):
+    signal.alarm(300)
+    random, report = np.random.default_rng(0), Report()
     images, labels = random.random((48, 64), dtype="float32"), random.integers(0, 10, 48)
     network, past = checkpoints.resume(folder)
     if network is None:
@@ -155,86 +162,54 @@ def live(folder, epochs):
             keras.Input((64,)), keras.layers.Dense(20_000), keras.layers.Dense(10, "softmax")])
         network.compile(keras.optimizers.SGD(0.02), "sparse_categorical_crossentropy",
                         metrics=["accuracy"], run_eagerly=True)
-    network.fit(images, labels, batch_size=16, epochs=epochs, initial_epoch=len(past),
+    if moment >= 0:
+        threading.Thread(target=kill, args=(report, moment, delay), daemon=True).start()
+    network.fit(images, labels, batch_size=16, epochs=int(sys.argv[2]), initial_epoch=len(past),
                 validation_data=(images[:16], labels[:16]), verbose=0,
-                callbacks=[checkpoints.Checkpoint(folder), Report()])
+                callbacks=[checkpoints.Checkpoint(folder), report])
 
+folder = pathlib.Path(sys.argv[1])
 for line in sys.stdin:
     child = os.fork()
     if not child:
-        live(sys.argv[1], int(sys.argv[2]))
+        live(*map(float, line.split()))
         os._exit(0)
-    say(f"born {child}")
     os.waitpid(child, 0)
-    say("gone")
+    os.write(1, b"gone\\n")
 """
 
 
-class Nursery:
-    """A process whose forks train in a folder, and what it says."""
-
-    def __init__(self, folder, epochs):
-        self.folder, self.lines = folder, queue.Queue()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", NURSERY, folder, str(epochs)],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, bufsize=1,
-        )  # fmt: skip
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-
-    def read(self):
-        for line in self.process.stdout:
-            self.lines.put(line.split())
-
-    def half_written(self):
-        """Return the files that are being written, or were when their writer was killed."""
-        found = set()
-        for path in self.folder.glob("*.part.*"):
-            with contextlib.suppress(FileNotFoundError):
-                found.add((path.name, path.stat().st_mtime_ns))
-        return found
-
-    def live(self, moment, delay):
-        """Let the run live until some seconds after a moment, a number of batches or "save".
-
-        Returns:
-            The epochs that it said were saved, and whether it was killed in the middle of a save.
-        """
-        old, batches, saved, alive = self.half_written(), 0, 0, True
-        self.process.stdin.write("live\n")
-        _, child = self.lines.get(timeout=120)
-        deadline = time.monotonic() + 300
-        while True:
-            assert time.monotonic() < deadline, "the run neither goes on nor ends"
-            if alive and (self.half_written() - old if moment == "save" else batches == moment):
-                time.sleep(delay)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(child), signal.SIGKILL)
-                alive = False
-            with contextlib.suppress(queue.Empty):
-                said = self.lines.get(timeout=0.002)
-                if said == ["gone"]:
-                    return saved, bool(self.half_written() - old)
-                batches += said == ["batch"]
-                saved = int(said[1]) if said[0] == "saved" else saved
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-        self.reader.join()
-        self.process.stdin.close()
-        self.process.stdout.close()
+def half_written(folder):
+    """Return the files that are being written, or were when their writer was killed."""
+    found = set()
+    for path in folder.glob("*.part.*"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add((path.name, path.stat().st_mtime_ns))
+    return found
 
 
 @pytest.fixture
 def nursery(tmp_path):
+    """Return a function that lets a run live in the folder until it is killed: so many seconds
+    after so many batches, or after a save began (0), or not at all (-1); what it saved last."""
     if sys.platform != "linux":
         pytest.skip("forks a process that has TensorFlow loaded, which only Linux takes well")
-    nursery = Nursery(tmp_path / "run", epochs=30)
-    yield nursery
-    nursery.end()
+    path = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", NURSERY, tmp_path, "30"],
+        env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, bufsize=1,
+    )  # fmt: skip
+
+    def live(moment, delay):
+        process.stdin.write(f"{moment} {delay}\n")
+        said = [*itertools.takewhile(lambda line: line != "gone\n", process.stdout)]
+        return int((said or [0])[-1])
+
+    with process:
+        yield live
+        process.kill()
 
 
 @pytest.mark.fault(
@@ -244,25 +219,26 @@ def nursery(tmp_path):
     outcome="each time it goes on after the last epoch that was saved, and the best network loads; "
     "in the end no epoch is missing and none is there twice",
 )
-def test_killed_run_goes_on_after_the_last_saved_epoch(nursery, capsys):
+def test_killed_run_goes_on_after_the_last_saved_epoch(nursery, tmp_path, capsys):
     chance, known, hits = random.Random(11), 0, {True: 0, False: 0}
-    moments = ["save"] * 10 + [chance.randint(1, 2 * BATCHES) for _ in range(10)]
+    moments = [0] * 10 + [chance.randint(1, 2 * BATCHES) for _ in range(10)]
     chance.shuffle(moments)
-    for moment in [*moments, None]:
-        saved, in_save = nursery.live(moment, chance.uniform(0, 0.03))
-        hits[in_save] += moment is not None
-        states = checkpoints._read_states(nursery.folder)
+    for moment in [*moments, -1]:
+        old = half_written(tmp_path)
+        saved = nursery(moment, chance.uniform(0, 0.03))
+        hits[bool(half_written(tmp_path) - old)] += moment >= 0
+        states = checkpoints._read_states(tmp_path)
         rows = states[0]["rows"] if states else []
         assert len(rows) >= max(saved, known)
         assert all(state["steps"] == BATCHES * len(state["rows"]) for state in states)
         if rows:
-            best, past = checkpoints.resume(nursery.folder, best=True)
+            best, past = checkpoints.resume(tmp_path, best=True)
             assert past[-1]["val_accuracy"] == max(row["val_accuracy"] for row in rows)
             assert int(best.optimizer.iterations) == BATCHES * len(past)
         known = len(rows)
     assert known == 30
     assert min(hits.values()) >= 4, hits
-    assert nursery.half_written() == set()
+    assert half_written(tmp_path) == set()
     assert capsys.readouterr().out == ""  # a killed writer leaves nothing that reads as damaged
 
 
@@ -290,36 +266,20 @@ DAMAGES = {
     11,
     "a saved state is torn",
     provoked="the newest one cut short, emptied, deleted, a bit flipped, its record no JSON",
-    outcome="a line names it, and the run goes on from the state before",
+    outcome="a line names it; the run goes on from the state before, and replaces the torn one",
 )
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_torn_state_falls_back_to_the_one_before(damage, finished_run, tmp_path, capsys):
-    shutil.copytree(finished_run, tmp_path / "run")
+def test_torn_state_falls_back_to_the_one_before(damage, finished_run, digits, tmp_path, capsys):
+    folder = shutil.copytree(finished_run, tmp_path / "run")
     suffix, spoil = DAMAGES[damage]
-    path = find(tmp_path / "run", 2, suffix)
+    path = find(folder, 2, suffix)
     spoil(path)
-    network, past = checkpoints.resume(tmp_path / "run")
+    network, past = checkpoints.resume(folder)
     assert capsys.readouterr().out == f"run/{path.stem} is damaged and is left out.\n"
     assert len(past) == 1 and int(network.optimizer.iterations) == BATCHES
-
-
-@pytest.mark.fault(
-    11,
-    "a saved state is torn",
-    provoked="the newest one cut short, and the cell that trains run again",
-    outcome="the epoch is done again, and the torn file replaced",
-)
-def test_run_goes_on_after_a_torn_state(digits, tmp_path, capsys):
-    network = make_network()
-    fit(network, digits, tmp_path, epochs=2)
-    DAMAGES["state cut short"][1](find(tmp_path, 2))
-    resumed, past = checkpoints.resume(tmp_path, network)
-    assert resumed is network and len(past) == 1
-    assert int(network.optimizer.iterations) == BATCHES
-    assert "is damaged" in capsys.readouterr().out
-    checkpoint = fit(network, digits, tmp_path, initial_epoch=1)
-    assert [len(values) for values in checkpoint.history.values()] == [3] * 5
-    assert len(checkpoints.resume(tmp_path)[1]) == 3 and capsys.readouterr().out == ""
+    checkpoint = fit(network, digits, folder, epochs=2, initial_epoch=1)
+    assert [len(values) for values in checkpoint.history.values()] == [2] * 5
+    assert len(checkpoints.resume(folder)[1]) == 2 and capsys.readouterr().out == ""
 
 
 @pytest.mark.fault(
@@ -458,6 +418,30 @@ def test_disk_that_stays_full_keeps_the_run_before(disk, digits, tmp_path, capsy
     assert len(past) == 1 and same(saved, first)
 
 
+@pytest.mark.fault(
+    12,
+    "the disk is full when notebook 03 saves what it has trained",
+    provoked="the notebook's own cell on such a disk; then with room, and with another folder",
+    outcome="one line, and the network is still there: the cell run again saves it",
+)
+def test_full_disk_at_the_last_save_costs_a_line(disk, digits, tmp_path):
+    network = make_network()
+    plain = SimpleNamespace(plain_copy=lambda network: network, predict=lambda n, x: n.predict(x))
+    given = {"network": network, "folder": tmp_path, "validation_images": digits[0]}
+    given |= {"model": plain, "files": files, "keras": keras, "np": np}
+    disk.fill()
+    with pytest.raises(files.WriteError, match="What is in memory is not lost") as error:
+        exec(cell_of_03("plain_copy(network)"), given)
+    (line,) = error.value._render_traceback_()
+    assert "\n" not in line and "mnist_cnn.keras cannot be written" in line
+    assert not list(tmp_path.glob("*.keras"))
+    disk.free()
+    for folder in (tmp_path, tmp_path / "another"):
+        folder.mkdir(exist_ok=True)
+        exec(cell_of_03("plain_copy(network)"), given | {"folder": folder})
+        assert (folder / "mnist_cnn.keras").is_file()
+
+
 def test_file_where_the_folder_should_be_does_not_end_the_run(digits, tmp_path, capsys):
     (tmp_path / "run").write_text("in the way")
     checkpoint = fit(make_network(), digits, tmp_path / "run", epochs=1)
@@ -522,22 +506,6 @@ def test_broken_weights_are_never_saved_as_an_epoch(digits, tmp_path):
         fit(network, (digits[0][:32], digits[1][:32]), tmp_path, validation_data=None)
     assert all(map(np.array_equal, start, network.get_weights()))
     assert checkpoints.resume(tmp_path)[1] == []
-
-
-@pytest.fixture
-def shown(monkeypatch):
-    """Stand in for the notebook: collect what is displayed and updated."""
-    contents = []
-
-    class Handle:
-        def __init__(self, content):
-            contents.append(content)
-
-        def update(self, content, **_):
-            contents.append(content)
-
-    monkeypatch.setattr(live, "display", lambda content, **_: Handle(content))
-    return contents
 
 
 @pytest.mark.fault(
@@ -689,6 +657,8 @@ def test_compiled_again_begins_a_new_run(digits, tmp_path):
     fit(before, digits, tmp_path, epochs=2)
     fresh = make_network()
     assert checkpoints.resume(tmp_path, fresh) == (fresh, [])
+    raw = keras.Sequential([keras.Input((64,)), keras.layers.Dense(10)])
+    assert checkpoints.resume(tmp_path, raw) == (raw, [])  # not compiled at all
     with pytest.raises(checkpoints.Stopped, match="No epoch is saved"):
         fit(fresh, digits, tmp_path, moments={(0, 1): press})
     again, past = checkpoints.resume(tmp_path, fresh)
@@ -708,16 +678,6 @@ def test_compiled_again_begins_a_new_run(digits, tmp_path):
             path.write_text(json.dumps(state))
     fit(make_network(), digits, tmp_path, epochs=1)
     assert len([*tmp_path.glob("*.keras")]) == 2  # and goes a day after its process
-
-
-def test_state_of_another_run_is_not_taken_for_the_past(digits, tmp_path, capsys):
-    fit(make_network(), digits, tmp_path, epochs=2)
-    network = make_network()
-    network.fit(*digits, batch_size=32, verbose=0)  # three steps, and six were saved
-    with pytest.raises(checkpoints.CheckpointError, match="nothing of this one"):
-        checkpoints.resume(tmp_path, network)
-    assert checkpoints.resume(tmp_path / "empty", network) == (network, [])
-    assert "Nothing of this run is saved" in capsys.readouterr().out
 
 
 @pytest.mark.fault(
@@ -770,13 +730,6 @@ def test_stop_after_another_error_is_an_ordinary_interrupt(digits, tmp_path):
         press()
 
 
-def test_run_in_another_thread_leaves_sigint_alone(digits, tmp_path):
-    thread = threading.Thread(target=fit, args=(make_network(), digits, tmp_path, 1))
-    thread.start()
-    thread.join()
-    assert len(checkpoints.resume(tmp_path)[1]) == 1
-
-
 # In a real kernel: the cell of notebook 03 that trains, on stand-ins of what it needs. An epoch
 # takes some seconds, so that there is time to press.
 STAND_INS = """
@@ -807,56 +760,16 @@ training.compile_model(network, steps=180)
 """
 
 
-class Kernel:
-    """A real kernel, and what it says to each cell."""
-
-    def __init__(self, **environment):
-        self.manager = KernelManager(kernel_name="python3")
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
-        self.manager.start_kernel(env=environment, cwd=ROOT / "notebooks")
-        self.client = self.manager.blocking_client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=120)
-
-    def run(self, *sources, stop_at=None):
-        """Run cells at once; press the stop button when a text is shown.
-
-        Returns:
-            For each cell its status, and its outputs as `(type, content)`.
-        """
-        ids = [self.client.execute(source) for source in sources]
-        outputs = {message_id: [] for message_id in ids}
-        done = 0
-        while done < len(ids):
-            message = self.client.get_iopub_msg(timeout=120)
-            kind, content = message["header"]["msg_type"], message["content"]
-            if message["parent_header"].get("msg_id") not in outputs:
-                continue
-            done += kind == "status" and content["execution_state"] == "idle"
-            outputs[message["parent_header"]["msg_id"]].append((kind, content))
-            if stop_at and stop_at in str(content):
-                self.manager.interrupt_kernel()
-                stop_at = None
-        statuses = {}
-        while not outputs.keys() <= statuses.keys():
-            message = self.client.get_shell_msg(timeout=60)
-            statuses[message["parent_header"]["msg_id"]] = message["content"].get("status")
-        return [(statuses[message_id], outputs[message_id]) for message_id in ids]
-
-    def end(self):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-
 @pytest.fixture
 def kernel(tmp_path):
-    kernel = Kernel(MNIST_RUNS=str(tmp_path))
-    yield kernel
-    kernel.end()
+    with Kernel(ROOT / "notebooks", MNIST_RUNS=str(tmp_path), TF_CPP_MIN_LOG_LEVEL="3") as kernel:
+        yield kernel
 
 
-def printed(outputs):
-    return "".join(content["text"] for kind, content in outputs if kind == "stream")
+def cell_of_03(words):
+    """Return the first cell of notebook 03 in which words are."""
+    notebook = nbformat.read(ROOT / "notebooks" / "03_train_the_network.ipynb", as_version=4)
+    return next(c.source for c in notebook.cells if c.cell_type == "code" and words in c.source)
 
 
 @pytest.mark.fault(
@@ -867,29 +780,27 @@ def printed(outputs):
     "run; the cell run again does the rest, and once more shows the same history",
 )
 def test_stop_button_in_a_real_kernel(kernel):
-    notebook = nbformat.read(ROOT / "notebooks" / "03_train_the_network.ipynb", as_version=4)
-    cell = next(c.source for c in notebook.cells if "checkpoints.Checkpoint(folder)" in c.source)
-    ((status, outputs),) = kernel.run(STAND_INS.format(root=str(ROOT)))
+    cell = cell_of_03("checkpoints.Checkpoint(folder)")
+    ((status, outputs),) = kernel.send(STAND_INS.format(root=str(ROOT)))
     assert status == "ok", outputs
-    kernel.run(COMPILE)
-    (status, outputs), (waiting, _) = kernel.run(cell, "print(1)", stop_at="epoch 2 of 3")
+    kernel.send(COMPILE)
+    (status, outputs), (waiting, _) = kernel.send(cell, "print(1)", stop_at="epoch 2 of 3")
     assert (status, waiting) == ("error", "aborted")
     error = next(content for kind, content in outputs if kind == "error")
     assert error["ename"] == "Stopped" and len(error["traceback"]) == 1
     assert error["traceback"] == [error["evalue"]]
     line = r"Stopped in epoch 2 of 3\. 1 epoch is saved in \S+/training_sample; run this cell again"
     assert re.fullmatch(rf"{line} to go on\.", error["evalue"])
-    pictures = [c for _, c in outputs if "image/png" in c.get("data", {})]
-    assert len(pictures) >= 3  # the first one, and updates in both epochs
-    ((status, outputs),) = kernel.run(cell)
+    assert len(pictures(outputs)) >= 3  # the first one, and updates in both epochs
+    ((status, outputs),) = kernel.send(cell)
     assert status == "ok" and "3 epochs in" in printed(outputs)
     assert "epoch 2 of 3, 60 of 180" in str(outputs) and "epoch 1 of 3" not in str(outputs)
-    kernel.run("first = history")
-    ((status, outputs),) = kernel.run(cell)
+    kernel.send("first = history")
+    ((status, outputs),) = kernel.send(cell)
     assert status == "ok" and "All 3 epochs are finished already. To train" in printed(outputs)
     check = "print(history == first, [len(v) for v in history.values()])"
-    assert printed(kernel.run(check)[0][1]) == "True [3, 3, 3, 3, 3]\n"
-    (_, (status, outputs)) = kernel.run(COMPILE, cell, stop_at="epoch 1 of 3, 20")
+    assert printed(kernel.send(check)[0][1]) == "True [3, 3, 3, 3, 3]\n"
+    (_, (status, outputs)) = kernel.send(COMPILE, cell, stop_at="epoch 1 of 3, 20")
     assert "Stopped in epoch 1 of 3. No epoch is saved" in str(outputs)
 
 
@@ -975,11 +886,15 @@ def test_claim_is_looked_up_on_the_disk(digits, tmp_path):
 )
 def test_runs_have_a_spare_folder(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("MNIST_RUNS", str(tmp_path))
+    assert checkpoints.run_folder("a") == tmp_path / "a"
     monkeypatch.setenv("MNIST_RUNS", str(tmp_path / "file" / "runs"))
     monkeypatch.setattr(checkpoints.data, "_user_cache", lambda: tmp_path / "user")
     assert checkpoints.run_folder("a") == tmp_path / "user" / "runs" / "a"
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and "instead; set MNIST_RUNS to a folder" in said
+    monkeypatch.delenv("MNIST_RUNS")
+    assert checkpoints.run_folder("a").parts[-2:] == ("build", "a")
 
 
 # Readers change one thing (26) -------------------------------------------------------------------
@@ -993,12 +908,14 @@ CHANGES = {
 
 @pytest.mark.fault(
     26,
-    "other metrics than the lesson's, or none; validation in some epochs only",
+    "other metrics than the lesson's, or none; validation in some epochs only; two outputs",
     provoked="`compile` with other metrics, `validation_freq=[1, 3]`, a dataset of unknown length, "
-    "NumPy numbers in the logs; with the live curves and Checkpoint",
+    "NumPy numbers in the logs, a network of two outputs; with the live curves and Checkpoint",
     outcome="the run ends well, its epochs are saved, and what there is is drawn",
 )
-@pytest.mark.parametrize("change", [*CHANGES, "validation_freq", "unknown length", "NumPy numbers"])
+@pytest.mark.parametrize(
+    "change", [*CHANGES, "validation_freq", "unknown length", "NumPy numbers", "two outputs"]
+)
 def test_run_survives_what_readers_change(change, shown, digits, tmp_path):
     network, options = make_network(), {}
     if change in CHANGES:
@@ -1011,6 +928,12 @@ def test_run_survives_what_readers_change(change, shown, digits, tmp_path):
 
     images, labels = digits
     data = (images, labels)
+    validation = images[:32], labels[:32]
+    if change == "two outputs":
+        outputs = [keras.layers.Dense(10, "softmax")(network.layers[0].output) for _ in range(2)]
+        network, data = keras.Model(network.inputs, outputs), (images, [labels, labels])
+        loss, validation = ["sparse_categorical_crossentropy"] * 2, (images[:32], [labels[:32]] * 2)
+        network.compile("adam", loss, metrics=[["accuracy"], ["accuracy"]], run_eagerly=True)
     if change == "validation_freq":
         options["validation_freq"] = [1, 3]
     if change == "unknown length":
@@ -1023,7 +946,7 @@ def test_run_survives_what_readers_change(change, shown, digits, tmp_path):
     callbacks = [Numbers()] if change == "NumPy numbers" else []
     checkpoint = checkpoints.Checkpoint(tmp_path)
     network.fit(
-        *data, epochs=3, validation_data=(images[:32], labels[:32]), verbose=0,
+        *data, epochs=3, validation_data=validation, verbose=0,
         callbacks=[*callbacks, live.LiveCurves(every=2), checkpoint], **options,
     )  # fmt: skip
     assert len(checkpoints.resume(tmp_path, network)[1]) == 3

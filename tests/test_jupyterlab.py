@@ -77,6 +77,12 @@ def is_alarm(output):
     return output.output_type == "error" or output.get("name") == "stderr"
 
 
+def shows_outputs(page, cells):
+    """Return for each of these cells whether its outputs are seen, not folded."""
+    seen = "panel.content.widgets[{}].node.querySelector('.jp-OutputArea')?.checkVisibility()"
+    return [page.ask(seen.format(cell)) for cell in cells]
+
+
 def count_pictures(notebook):
     """Return how many pictures each cell's outputs have."""
     kinds = [
@@ -168,11 +174,15 @@ def test_what_turns_to_the_outside_is_noticed(tmp_path):
 def test_notebook_runs_in_jupyterlab(server, small_server, open_page, name):
     started = small_server if name in ON_SAMPLE else server
     page = open_page(started, name)
+    cells = code_cells(page.read())
+    answers = [i for i, cell in cells if cell.metadata.get("jupyter", {}).get("outputs_hidden")]
+    assert not any(shows_outputs(page, answers))
     page.run("notebook:clear-all-cell-outputs")
     page.watch_training()
     try:
         assert page.run("notebook:run-all-cells") is True, find_outputs(page.read(), is_alarm)
         notebook = check_outputs(page)
+        assert all(shows_outputs(page, answers))
         trained = list(page.seen_in_training())
         assert len(trained) == (2 if name == TRAINING else 0)
         for cell in trained:

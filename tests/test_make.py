@@ -15,9 +15,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def make(*arguments, cwd=ROOT):
+def make(*arguments, cwd=ROOT, **more):
     # `make test` itself is a make: its flags would make this one talk.
     environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}
+    environment |= more
     command = ["make", *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
@@ -42,3 +43,38 @@ def test_other_python_gets_one_plain_line(tmp_path, version, says):
     assert len(done.stderr.splitlines()) == 1
     assert "needs Python 3.11, 3.12 or 3.13" in done.stderr and says in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def write_script(path, *lines):
+    path.write_text("\n".join(["#!/bin/sh", *lines]))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.fault(
+    19,
+    "a Python that was upgraded away under .venv, and `make lab` as root",
+    provoked="`.venv/bin/python` leads nowhere while .venv counts as ready; an `id` that says 0, "
+    "then 1000",
+    outcome=".venv is made anew, then the command runs; JupyterLab gets --allow-root, as root only",
+)
+def test_venv_without_a_python_is_made_anew(tmp_path):
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "python").symlink_to(tmp_path / "python3.10-of-last-year")
+    (tmp_path / ".venv" / ".ready").touch()
+    new = write_script(tmp_path / "new", 'test "$1" = -c || echo "$*"')
+    copy = f"rm .venv/bin/python && cp '{new}' .venv/bin/python"
+    write_script(
+        tmp_path / "python",
+        f'case "$*" in *version_info*) echo 3.12;; "-m venv --clear .venv") {copy};; esac',
+    )
+    for user in (0, 1000):
+        write_script(tmp_path / "id", f"echo {user}")
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        done = make("lab", f"PYTHON={tmp_path / 'python'}", cwd=tmp_path, PATH=path)
+        assert done.returncode == 0, done.stderr
+        assert ("Installing into .venv" in done.stdout) == (user == 0)
+        assert ("--allow-root" in done.stdout.splitlines()[-1]) == (user == 0)

@@ -109,9 +109,9 @@ def test_pack_has_the_project_with_verified_data(pack):
 
 def test_pack_has_every_notebook_as_a_page_that_is_linked(pack):
     notebooks = {path.stem for path in lessons.list_notebooks()}
-    assert names_in(pack / "html") == {f"{name}.html" for name in (*notebooks, "index")}
+    assert names_in(pack / "html") == {f"{name}.html" for name in (*notebooks, "index", "pad")}
     index = (pack / "html" / "index.html").read_text(encoding="utf-8")
-    assert set(re.findall(r'href="(\w+)\.html"', index)) == notebooks
+    assert set(re.findall(r'href="(\w+)\.html"', index)) == notebooks | {"pad"}
 
 
 def test_readme_is_short_and_names_no_machine(pack):

@@ -20,6 +20,12 @@ def test_this_machine_passes_what_the_tests_need(capsys):
     assert preflight.check_python()[0] and preflight.check_packages()[0]
 
 
+@pytest.mark.fault(
+    19,
+    "An old Python",
+    provoked="the setup cell where Python says that it is 3.10, then 3.14",
+    outcome="two lines without a traceback: which Python it is, and `make lab` with another one",
+)
 @pytest.mark.parametrize("version", [(3, 10, 4), (3, 14, 0)])
 def test_other_python_is_refused_with_the_command(monkeypatch, version):
     monkeypatch.setattr(preflight.sys, "version_info", version)
@@ -136,15 +142,16 @@ def test_setup_and_tensorflow_print_one_line_and_nothing_on_stderr():
 # What the reader has set for other work ----------------------------------------------------------
 
 SHOW = (
-    "from helpers import preflight; preflight.setup(); preflight.load_tensorflow();"
     "import keras; print(keras.config.backend(), keras.config.image_data_format(),"
     "keras.config.floatx())"
 )
+LOAD = "from helpers import preflight; preflight.setup(); preflight.load_tensorflow();"
 
 
 def run_python(code, **environment):
     """Run code in a process of its own, in an environment; return what became of it."""
-    environment = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+    kept = {k: v for k, v in os.environ.items() if k not in ("KERAS_HOME", "KERAS_BACKEND")}
+    environment = kept | {name: str(value) for name, value in environment.items()}
     command = [sys.executable, "-c", code]
     return subprocess.run(
         command, cwd=preflight.ROOT, env=environment, capture_output=True, text=True
@@ -155,17 +162,32 @@ def run_python(code, **environment):
     25,
     "a keras.json or a `KERAS_BACKEND` made for other work",
     provoked="a home folder whose `.keras/keras.json` has another backend, channels first and "
-    "float16; `KERAS_BACKEND=jax`; a home folder that is not there",
-    outcome="the series takes TensorFlow, channels last and float32; nothing else is said",
+    "float16, with `KERAS_BACKEND=torch`; in a lesson, in `tools.train` and under pytest",
+    outcome="the series takes TensorFlow, channels last and float32; a lesson says nothing else",
 )
-def test_other_settings_of_keras_have_no_say(tmp_path):
+@pytest.mark.parametrize("first", [LOAD, "import tools.train;", "import conftest;"])
+def test_other_settings_of_keras_have_no_say(first, tmp_path):
     (tmp_path / ".keras").mkdir()
     (tmp_path / ".keras" / "keras.json").write_text(
         '{"backend": "jax", "image_data_format": "channels_first", "floatx": "float16"}'
     )
-    right = "Setup complete.\ntensorflow channels_last float32\n"
-    done = run_python(SHOW, HOME=tmp_path, KERAS_BACKEND="torch", MPLCONFIGDIR=tmp_path)
-    assert (done.stdout, done.stderr) == (right, "")
+    done = run_python(first + SHOW, HOME=tmp_path, KERAS_BACKEND="torch", MPLCONFIGDIR=tmp_path)
+    assert done.stdout.splitlines()[-1:] == ["tensorflow channels_last float32"], done.stderr
+    assert first != LOAD or done.stderr == ""
+
+
+@pytest.mark.fault(
+    25,
+    "no home folder, and none that can be made",
+    provoked="`HOME` below a file; setup, TensorFlow, and a search for the data",
+    outcome="all of them work",
+)
+def test_no_home_is_needed(tmp_path):
+    (tmp_path / "file").touch()
+    code = f"{LOAD}from helpers import data; print(data._user_cache(), len(data.find_local()[0]))"
+    done = run_python(code, HOME=tmp_path / "file" / "home")
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert done.stdout.startswith("Setup complete.\n")
 
 
 @pytest.mark.fault(

@@ -99,7 +99,7 @@ def test_whole_series_runs_on_the_sample(pages):
     assert lines == SERIES
     assert set(texts) == {*SERIES, "index", "pad"}
     linked = {link.removesuffix(".html") for link in Page(texts["index"]).links}
-    assert linked - {"pad"} == set(SERIES)
+    assert linked == {"pad", *SERIES}
 
 
 @pytest.mark.fault(
@@ -202,14 +202,16 @@ def test_small_machine_has_one_core_and_no_more_memory(toy):
 @pytest.mark.fault(
     23,
     "A kernel that dies under `make run`",
-    provoked="a notebook whose second cell ends its own kernel",
-    outcome="two lines: which notebook, which cell, and that its kernel died",
+    provoked="a notebook whose second cell ends its own kernel, with several exit codes",
+    outcome="two lines: which notebook, which cell, and how its kernel died; memory is blamed for "
+    "exit code 137",
 )
 @pytest.mark.parametrize(
     ("source", "cause"),
     [
         ("x = 1\nraise ValueError('seven')", "ValueError: seven"),
-        ("import os\nos._exit(1)", "its kernel died"),
+        ("import os\nos._exit(1)", "its kernel died (exit code 1)"),
+        ("import os\nos._exit(137)", "its kernel died: the container's memory ran out"),
     ],
 )
 def test_failure_is_told_in_two_lines(toy, tmp_path, source, cause):

@@ -143,14 +143,6 @@ def test_resume_goes_on_at_the_last_finished_epoch(tiny, digits, tmp_path):
     assert sum(checkpoint.history["seconds"]) > 0
 
 
-def test_new_run_in_the_same_folder_starts_its_history_anew(tiny, digits, tmp_path):
-    dataset = training.make_dataset(*digits, batch_size=8)
-    for _ in range(2):
-        checkpoint = checkpoints.Checkpoint(tmp_path)
-        tiny().fit(dataset, epochs=2, shuffle=False, callbacks=[checkpoint], verbose=0)
-    assert len(checkpoint.history["loss"]) == 2
-
-
 def test_failed_write_leaves_the_good_file_and_no_rest(tmp_path):
     path = tmp_path / "good.txt"
     path.write_text("good")
@@ -164,24 +156,7 @@ def test_failed_write_leaves_the_good_file_and_no_rest(tmp_path):
     assert path.read_text() == "good" and list(tmp_path.iterdir()) == [path]
 
 
-def test_run_folder_is_in_build_unless_told_otherwise(monkeypatch, tmp_path):
-    monkeypatch.delenv("MNIST_RUNS", raising=False)
-    assert checkpoints.run_folder("a").parts[-2:] == ("build", "a")
-    monkeypatch.setenv("MNIST_RUNS", str(tmp_path))
-    assert checkpoints.run_folder("a") == tmp_path / "a"
-
-
-def test_live_curves_show_a_full_bar_and_a_figure(tiny, digits, monkeypatch):
-    shown = []
-
-    class Handle:
-        def __init__(self, content):
-            shown.append(content)
-
-        def update(self, content, **_):
-            shown.append(content)
-
-    monkeypatch.setattr(live, "display", lambda content, **_: Handle(content))
+def test_live_curves_show_a_full_bar_and_a_figure(tiny, digits, shown):
     dataset = training.make_dataset(*digits, batch_size=8)
     tiny().fit(
         dataset,

@@ -41,8 +41,8 @@ def execute(path):
     except CellTimeoutError:
         raise stopped(path, started, f"it took longer than {CELL_SECONDS} seconds") from None
     except RuntimeError:
-        cause = explain_death(processes[0], said, count_killed() - killed_before)
-        raise stopped(path, started, cause) from None
+        text, killed = said.read_text("utf-8", "replace"), count_killed() - killed_before
+        raise stopped(path, started, explain_death(processes[0], text, killed)) from None
     except AssertionError:  # what nbclient makes of Ctrl-C
         raise KeyboardInterrupt from None
     finally:
@@ -91,12 +91,11 @@ def explain_death(process, said, killed):
 
     Args:
         process: of the kernel, or None.
-        said: the file that has its stderr.
+        said: its stderr.
         killed: how many processes the container has killed for memory meanwhile.
     """
     status = process.poll() if process else None
-    text = said.read_text(encoding="utf-8", errors="replace")
-    words = [line for line in text.strip().splitlines() if "debugger" not in line.lower()]
+    words = [line for line in said.strip().splitlines() if "debugger" not in line.lower()]
     words += preflight.find_last_words(process.pid if process else None)
     if killed > 0 or status == 137:
         return "its kernel died: the container's memory ran out"

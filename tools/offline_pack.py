@@ -15,11 +15,11 @@ from pathlib import Path
 import nbformat
 
 from helpers.files import write_text
-from tools import lessons, pages
+from tools import lessons, pad, pages
 
 ROOT = lessons.ROOT
 PACK = ROOT / "build" / "offline-pack"
-README = """mnist-CNN, to set up without a network. To read only, open html/index.html in a browser.
+README = """mnist-CNN, to set up without a network. To read and draw only, open html/index.html.
 This pack is for Python {version} on {system} ({machine}). For another, make a pack there (make
 offline-pack) and add its wheels to these. Copy this folder to your disk (4 GB with what gets
 installed), open a terminal in its mnist-CNN folder, and run three lines.
@@ -85,6 +85,7 @@ def make_pack(out):
         copy_project(part / "mnist-CNN")
         copy_mnist(part / "mnist-CNN" / "data" / "mnist")
         paths = lessons.list_notebooks()
+        pad.write_pad(part / "html")
         pages.write_pages(paths, part / "html", lambda path: nbformat.read(path, as_version=4))
         wheels = fetch_wheels(ROOT / "requirements.txt", part / "wheels")
         write_readme(part)
@@ -134,9 +135,9 @@ def copy_mnist(folder):
 
     source = find_mnist(data)
     folder.mkdir(parents=True)
-    for name in data.FILES:
-        path = data.find_file(source, name)
-        shutil.copyfile(path, folder / path.name)
+    names = {path: name for name, path in data.find_files(source).items()}
+    for path, name in names.items():
+        shutil.copyfile(path, folder / f"{name}{path.suffix}")
 
 
 def find_mnist(data):

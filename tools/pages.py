@@ -8,7 +8,7 @@ from jinja2 import DictLoader, Environment
 from nbconvert import HTMLExporter
 
 from helpers.files import write_text
-from tools import lessons, overview
+from tools import lessons, overview, pad
 from tools.clean import METADATA, SETUP
 
 STYLE = Path(__file__).with_name("pages.css")
@@ -55,7 +55,9 @@ INDEX = """<!DOCTYPE html>
 <style>{{ style | safe }}</style></head>
 <body><main>
 <h1>mnist-CNN: read handwritten digits with a network that you build and train</h1>
-{% for name, part, cards in parts %}
+{% if pad %}<p><a href="{{ pad }}">Draw a digit</a> and watch the network read it, layer by layer,
+in your browser.</p>
+{% endif %}{% for name, part, cards in parts %}
 <h2>{{ name }} · {{ part.title }}</h2>
 <p>{{ part.time | capitalize }}: {{ part.promise }}.</p>
 <ul class="lessons">
@@ -92,7 +94,7 @@ def write_pages(paths, folder, load):
         shown[path.stem] = load(path)
         page = render(shown[path.stem], path, paths)
         write_text(folder / f"{path.stem}.html", page)
-        write_text(folder / "index.html", render_index(shown))
+        write_text(folder / "index.html", render_index(shown, (folder / pad.NAME).is_file()))
 
 
 def render(notebook, path, paths=()):
@@ -192,11 +194,12 @@ def describe_figures(outputs):
             output.metadata["alt"] = next(iter(printed.strip().splitlines()), "")
 
 
-def render_index(shown):
+def render_index(shown, has_pad=False):
     """List the lessons of each part in a page.
 
     Args:
         shown: `{stem: notebook}` of the pages that there are.
+        has_pad: whether the drawing pad's page lies beside them.
     """
     cards = [card(lesson, shown) for lesson in lessons.read_lessons() if lesson.file in shown]
     parts = [
@@ -206,6 +209,7 @@ def render_index(shown):
     listed = {path.stem for path in lessons.list_notebooks()}
     return fill(
         INDEX,
+        pad=pad.NAME if has_pad else None,
         parts=[part for part in parts if part[2]],
         others=[(stem, find_title(shown[stem], stem)) for stem in shown if stem not in listed],
     )

@@ -33,9 +33,9 @@ def main(arguments=None):
         if options.save:
             save_all(paths)
         else:
-            write_pages(paths, options.out.resolve())
             if not options.notebooks:
-                print(f"Draw on {pad.write_pad(options.out.resolve())}")
+                print(f"Draw on {pad.write_pad(options.out.resolve())}", flush=True)
+            write_pages(paths, options.out.resolve())
     except NotebookError as error:
         print(error, file=sys.stderr)
         return 1

@@ -38,57 +38,66 @@ const WORDS = "Draw a digit here with mouse, pen or finger. The buttons below lo
 //   changed   called after each stroke and button with (ink, image): 280 × 280 and 28 × 28 numbers
 // Returns a function that takes the pad's listeners off again.
 export function build(element, { weights, digits, changed = () => {} }) {
-  const network = unpack(weights);
-  const parts = layOut(element, digits);
-  const inked = makeCanvas(SHEET, SHEET).getContext("2d", { willReadFrequently: true });
-  let items = []; // of the drawing: strokes, each a list of points, and loaded digits
-  let frame = 0, chosen = ["activation_1", 0], passed;
-
-  function show() {
-    frame = 0;
-    paint(parts.surface.getContext("2d"), items);
-    paint(inked, items);
-    const ink = inked.getImageData(0, 0, SHEET, SHEET).data.filter((_, i) => i % 4 === 3);
-    const image = items.at(-1)?.image ?? prepare(ink, SHEET); // a loaded digit is prepared already
-    const start = performance.now();
-    passed = read(network, Float32Array.from(image, (value) => value / 255));
-    const time = performance.now() - start;
-    showPassed(parts, image, passed, time);
-    showChosen(parts, passed, ...chosen);
-    return [ink, image];
-  }
-  const showSoon = () => (frame ||= requestAnimationFrame(show));
-  const settle = () => {
-    cancelAnimationFrame(frame);
-    changed(...show());
-    parts.status.textContent = parts.says.textContent;
+  const pad = {
+    network: unpack(weights),
+    parts: layOut(element, digits),
+    inked: makeCanvas(SHEET, SHEET).getContext("2d", { willReadFrequently: true }),
+    items: digits.slice(0, 1), // of the drawing: strokes, each a list of points, and loaded digits
+    chosen: ["activation_1", 0], // the map that is shown large
+    changed,
   };
-  function change(next) {
-    items = next;
-    settle();
-  }
+  listen(pad);
+  const observer = new ResizeObserver(() => arrange(pad.parts, element.clientWidth) && show(pad));
+  observer.observe(element);
+  show(pad);
+  return () => observer.disconnect();
+}
+
+function listen(pad) {
+  const { parts } = pad;
+  const showSoon = () => (pad.frame ||= requestAnimationFrame(() => show(pad)));
   takeStrokes(parts.surface, {
-    begin: (point) => items.push([point]) && showSoon(),
-    go: (points) => items.at(-1).push(...points) && showSoon(),
-    end: settle,
+    begin: (point) => pad.items.push([point]) && showSoon(),
+    go: (points) => pad.items.at(-1).push(...points) && showSoon(),
+    end: () => settle(pad, pad.items),
   });
-  parts.undo.onclick = () => change(items.slice(0, -1));
-  parts.clear.onclick = () => change([...items, BLANK]); // so that Undo brings it back
+  parts.undo.onclick = () => settle(pad, pad.items.slice(0, -1));
+  parts.clear.onclick = () => settle(pad, [...pad.items, BLANK]); // so that Undo brings it back
   parts.loaders.forEach(({ button, choices }) => {
     let next = 0;
-    button.onclick = () => change([...items, choices[next++ % choices.length]]);
+    button.onclick = () => settle(pad, [...pad.items, choices[next++ % choices.length]]);
   });
-  chooseMaps(parts, (name, map) => {
-    if (chosen[0] === name && chosen[1] === map) return;
-    chosen = [name, map];
-    showChosen(parts, passed, name, map);
-    parts.status.textContent = parts.about.textContent;
-  });
-  const observer = new ResizeObserver(() => arrange(parts, element.clientWidth) && show());
-  observer.observe(element);
-  items = digits.slice(0, 1);
-  show();
-  return () => observer.disconnect();
+  chooseMaps(parts, (name, map) => choose(pad, name, map));
+}
+
+// Read what is drawn, and show what each layer passes on; return [ink, image].
+function show(pad) {
+  const { parts, items, inked } = pad;
+  pad.frame = 0;
+  paint(parts.surface.getContext("2d"), items);
+  paint(inked, items);
+  const ink = inked.getImageData(0, 0, SHEET, SHEET).data.filter((_, i) => i % 4 === 3);
+  const image = items.at(-1)?.image ?? prepare(ink, SHEET); // a loaded digit is prepared already
+  const start = performance.now();
+  pad.passed = read(pad.network, Float32Array.from(image, (value) => value / 255));
+  showPassed(parts, image, pad.passed, performance.now() - start);
+  showChosen(parts, pad.passed, ...pad.chosen);
+  return [ink, image];
+}
+
+// A stroke or a button is done: tell who listens what is drawn now.
+function settle(pad, items) {
+  cancelAnimationFrame(pad.frame);
+  pad.items = items;
+  pad.changed(...show(pad));
+  pad.parts.status.textContent = pad.parts.says.textContent;
+}
+
+function choose(pad, name, map) {
+  if (pad.chosen[0] === name && pad.chosen[1] === map) return;
+  pad.chosen = [name, map];
+  showChosen(pad.parts, pad.passed, name, map);
+  pad.parts.status.textContent = pad.parts.about.textContent;
 }
 
 // What anywidget calls.
