@@ -22,7 +22,7 @@ ROOT_OPTION = $(if $(filter 0,$(shell id -u)),--allow-root)
 OTHER_PYTHON = mnist-CNN needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $(or $(VERSION),not there). \
   Install one (then: make $(MAKECMDGOALS) PYTHON=python3.12)
 
-.PHONY: .python-is-gone help lab run check test test-all notebooks measure publish bench offline-pack
+.PHONY: .python-is-gone help lab run check test test-all notebooks measure publish bench offline-pack site
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -61,6 +61,9 @@ bench: $(BENCH_READY) ## time training and reading against Keras' and PyTorch's 
 offline-pack: $(READY) ## make build/offline-pack, to set up from without a network
 	@$(BIN)/python -m tools.offline_pack
 
+site: $(READY) ## build/site: the lessons as committed, the pad and the model card, to be hosted
+	@$(BIN)/python -m tools.website
+
 # A stamp is the last thing written, so an installation that was cut short is done again; the very
 # first one from scratch.
 $(READY): requirements.txt $(GONE)
@@ -73,7 +76,7 @@ $(READY): requirements.txt $(GONE)
 	@$(PIP_INSTALL) -r requirements.txt
 	@touch $@ && rm -f $(BUILDING)
 
-$(TESTS_READY): $(READY) tests/requirements.txt tools/requirements.txt
+$(TESTS_READY): $(READY) tests/requirements.txt tools/requirements.txt requirements-export.txt
 	@echo "Installing into .venv what tests/requirements.txt lists."
 	@$(PIP_INSTALL) -r requirements.txt -r tests/requirements.txt
 	@touch $@

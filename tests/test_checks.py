@@ -30,6 +30,11 @@ def plan(measured_on="validation", runs=5, epochs="the same"):
     return {"measured on": measured_on, "runs": runs, "epochs": epochs}
 
 
+def formats(meter="full int8", museum="page", archive="float32"):
+    """Return the choice of exercise 11.3."""
+    return {"meter": meter, "museum": museum, "archive": archive}
+
+
 def cures(till="prepare", archive="renew", strangers="train"):
     """Return the choice of exercise 07.3."""
     return {"till": till, "archive": archive, "strangers": strangers}
@@ -439,8 +444,44 @@ ANSWERS = {
             0.912: "40 of 40",
         },
     ),
+    "11_1": (
+        [0.61, 0.6, np.float32(0.5975), tf.constant(0.6)],
+        {1.2: "16 bits", 0.3: "divides by 8", 0.0747: "one bit", 2.39: "now", 9.56: "smaller"},
+    ),
+    "11_2": (
+        [
+            lambda p, e: p.shape == e.shape and bool((abs(p - e) <= 0.05).all()),
+            lambda p, e: p.shape == e.shape and abs(p - e).max() < 0.05,
+            lambda p, e: len(p) == len(e) and np.allclose(p, e, rtol=0, atol=0.05),
+        ],
+        {
+            (lambda p, e: not (abs(p[:20] - e[:20]) > 0.05).any()): "all NaN",
+            (lambda p, e: abs(np.nan_to_num(p[0]) - e[0]).max() < 0.05): "one image of 40",
+            (lambda p, e: np.isfinite(p).all() and abs(p - e)[0].max() < 0.05): "differs on one",
+            (lambda p, e: bool((abs(p[:20] - e[:20]) <= 0.05).all())): "half of the images",
+            (lambda p, e: abs(p - e) <= 0.05): "True or False",
+            (lambda p, e: False): "a perfect copy",
+            (lambda p, e: bool((p == e).all())): "0.04 at most",
+        },
+    ),
+    "11_3": (
+        [formats(), formats(museum=" Page")],
+        {
+            ("formats", "float32"): "no floating point",
+            ("formats", "page"): "water meter",
+            ("formats", "full int8", "float32"): "what would open",
+            ("formats", "full int8", "full int8"): "an interpreter",
+            ("formats", "full int8", "page", "full int8"): "audited",
+            ("formats", "full int8", "page", "page"): "a night",
+            ("formats", "onnx"): "Use the words",
+        },
+    ),
+    "11_4": (
+        [135, 140, np.int64(135), tf.constant(135)],
+        {66: "clean paper", 54: "of 8,000", 0.00675: "the share", 19_865: "read right"},
+    ),
 }
-MADE = ("plan", "judged", "cures", "promised")
+MADE = ("plan", "judged", "cures", "promised", "formats")
 RIGHT = [(name, answer) for name, (right, _) in ANSWERS.items() for answer in right]
 WRONG = [
     # A dict is no key of a dict, so its function and arguments stand for it.

@@ -14,7 +14,13 @@ from helpers.files import write_text
 from tools import lessons, results, timetable
 
 TEMPLATES = lessons.ROOT / "tools" / "templates"
-PAGES = ("README.md", "models/README.md", "benchmarks/README.md", "notebooks/WORKSHOP.md")
+PAGES = (
+    "README.md",
+    "models/README.md",
+    "models/CARD.md",
+    "benchmarks/README.md",
+    "notebooks/WORKSHOP.md",
+)
 
 
 @functools.cache
