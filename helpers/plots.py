@@ -88,10 +88,9 @@ def draw_boxes(ax, boxes, texts, dashed):
     """
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
     for (top, left, bottom, right), text, stands_out in zip(boxes, texts, dashed, strict=True):
-        style, colour = ("--", "#d55e00") if stands_out else ("-", "#0173b2")
-        box = plt.Rectangle((left, top), right - left, bottom - top, fill=False, linestyle=style)
-        box.set(edgecolor=colour, linewidth=2)
-        ax.add_patch(box)
+        style, colour = ("--", "black") if stands_out else ("-", "#0173b2")
+        x, y = (left, right, right, left, left), (top, top, bottom, bottom, top)
+        ax.plot(x, y, style, color=colour, linewidth=2)
         ax.text(left, top - 12, text, size=9, color="black", bbox=paper)
     ax.axis("off")
 
