@@ -383,6 +383,8 @@ def is_ruled(line, lines, rest, ink):
     parallel = max(gaps, default=0) > 3 * line.width + 4
     if parallel or not rest.any():
         return parallel or not line.turned or line.width < 0.02 * len(line.places)
+    if line.reach < 0.97:  # a stroke of a digit that has a margin
+        return False
     tone = float(np.quantile(ink[rest], 0.7))
     pen = width_of(ndimage.distance_transform_edt(rest), rest)
     across = np.flatnonzero(rest.any(axis=0 if line.turned else 1))
@@ -601,6 +603,15 @@ def touches_edge(box, shape):
     return min(box[0], box[1], shape[0] - box[2], shape[1] - box[3]) <= 1
 
 
+def overlap(one, other):
+    """Return what two boxes share, of all that they cover: 0 (nothing) to 1 (the same box)."""
+    down = min(one[2], other[2]) - max(one[0], other[0])
+    across = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(0, down) * max(0, across)
+    areas = [(bottom - top) * (right - left) for top, left, bottom, right in (one, other)]
+    return shared / (sum(areas) - shared)
+
+
 def box_gap(a, b):
     """Return the pixels between two boxes, 0 where they overlap."""
     return max(a[0] - b[2], b[0] - a[2], a[1] - b[3], b[1] - a[3], 0)
@@ -637,7 +648,7 @@ def fit_strokes(fine):
 
 
 def centre(fine):
-    """Reduce a digit to 20 pixels by area, and put its centre of mass at the middle of 28."""
+    """Reduce a digit to 20 pixels by area, and put its centre of mass in row and column 14."""
     rows, columns = (np.flatnonzero(fine.any(axis=a)) for a in (1, 0))
     cut = fine[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype("float32")
     k = 20 / max(cut.shape)
@@ -645,7 +656,8 @@ def centre(fine):
     image = np.zeros((28, 28), "float32")
     h, w = digit.shape
     y, x = ndimage.center_of_mass(digit)
-    top = int(np.clip(round(14 - 0.5 - y), 0, 28 - h))
-    left = int(np.clip(round(14 - 0.5 - x), 0, 28 - w))
+    # Where it is in MNIST's training images, counted from 0: 14.0 in the mean, 13.5 to 14.5.
+    top = int(np.clip(np.floor(14.5 - y), 0, 28 - h))
+    left = int(np.clip(np.floor(14.5 - x), 0, 28 - w))
     image[top : top + h, left : left + w] = digit
     return np.round(255 * image).astype(np.uint8)

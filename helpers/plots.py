@@ -77,6 +77,24 @@ def draw_digits(images, titles=None, columns=10, size=0.75, heading=None, black=
     return fig
 
 
+def draw_boxes(ax, boxes, texts, dashed):
+    """Draw boxes on a picture, each with a text above it.
+
+    Args:
+        ax: matplotlib axes that show the picture.
+        boxes: n times top, left, bottom, right, in pixels.
+        texts: n short texts.
+        dashed: n booleans; a dashed box stands out.
+    """
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    for (top, left, bottom, right), text, stands_out in zip(boxes, texts, dashed, strict=True):
+        style, colour = ("--", "black") if stands_out else ("-", "#0173b2")
+        x, y = (left, right, right, left, left), (top, top, bottom, bottom, top)
+        ax.plot(x, y, style, color=colour, linewidth=2)
+        ax.text(left, top - 12, text, size=9, color="black", bbox=paper)
+    ax.axis("off")
+
+
 def plot_curves(axs, history, epochs, running=(), metric="accuracy"):
     """Draw loss and a metric against epochs on two axes.
 

@@ -40,6 +40,16 @@ def cures(till="prepare", archive="renew", strangers="train"):
     return {"till": till, "archive": archive, "strangers": strangers}
 
 
+def promised(new="holds", grey="breaks", large="breaks", letters="breaks"):
+    """Return the choice of exercise 08.3."""
+    return {"new": new, "grey": grey, "large": large, "letters": letters}
+
+
+def soft(scores, axis=1):
+    """Return softmax."""
+    return tf.nn.softmax(scores, axis=axis).numpy()
+
+
 def varied():
     """Return a pipeline whose images differ from pass to pass, in the same order."""
     pixels = tf.random.Generator.from_seed(0)
@@ -353,6 +363,87 @@ ANSWERS = {
             0.26: "for training",
         },
     ),
+    "08_1": (
+        [
+            lambda p, t: soft(np.log(p) / t),
+            lambda p, t: p ** (1 / t) / (p ** (1 / t)).sum(axis=1, keepdims=True),
+            lambda p, t: tf.nn.softmax(tf.math.log(p) / t),
+        ],
+        {
+            (lambda p, t: p / t): "divides the probabilities",
+            (lambda p, t: soft(p / t)): "expects scores",
+            (lambda p, t: soft(np.log(p) * t)): "multiplied",
+            (lambda p, t: p ** (1 / t)): "add up to 1",
+            (lambda p, t: soft(np.log(p) / t, axis=0)): "add up to 1",
+            (lambda p, t: p): "Nothing has changed",
+            (lambda p, t: np.ones((6, 10)) / 10): "back to scores",
+            (lambda p, t: np.divide(p, t, out=p)): "changes what",
+            (lambda p, t: p[0]): "shape",
+        },
+    ),
+    "08_2": (
+        [98 / 278, 0.3525, 35.3, tf.constant(0.353)],
+        {0.01: "refused, how many", 0.9: "Count boxes", 0.98: "Look into the tray"}
+        | {0.6475: "other way round", 0.544: "all that lies", 0.357: "all boxes"},
+    ),
+    "08_3": (
+        [promised(), promised(new=" Holds")],
+        {
+            ("promised", "breaks"): "come as the calibration",
+            ("promised", "holds", "holds"): "the images are not",
+            ("promised", "holds", "breaks", "holds"): "picked out",
+            ("promised", "holds", "breaks", "breaks", "holds"): "letter that a person",
+            ("promised", "maybe"): "Use the words",
+        },
+    ),
+    "08_4": (
+        [0.005, 2.5 / 500, np.float32(0.005)],
+        {0.004: "her time alone", 250: "divided by the other", 0.001: "how often she errs"}
+        | {2.5: "what asking costs", 0.003: "threshold rises", 0.1: "too large"},
+    ),
+    "10_1": (
+        [
+            lambda h, w: tuple(max(1, round(20 * side / max(h, w))) for side in (h, w)),
+            lambda h, w: np.maximum(1, np.array([h, w]) * 20 // max(h, w)),
+            lambda h, w: [max(1, int(20 * h / max(h, w))), max(1, int(20 * w / max(h, w)))],
+        ],
+        {
+            (lambda h, w: (20, 20)): "squeezed",
+            (lambda h, w: (round(20 * h / min(h, w)), round(20 * w / min(h, w)))): "*longest*",
+            (lambda h, w: (round(20 * w / max(h, w)), round(20 * h / max(h, w)))): "Height first",
+            (lambda h, w: (20, round(20 * w / h))): "width is longest",
+            (lambda h, w: (round(20 * h / max(h, w)), round(20 * w / max(h, w)))): "any width",
+            (lambda h, w: (20 * h / max(h, w), max(1, 20 * w / max(h, w)))): "whole numbers",
+            (
+                lambda h, w: (
+                    min(h, round(20 * h / max(h, w))),
+                    max(1, min(w, round(20 * w / max(h, w)))),
+                )
+            ): "must grow",
+            (lambda h, w: 20): "shape",
+        },
+    ),
+    "10_2": (
+        [("cut", 0.93), ["cut", 93], ("Cut", np.float64(0.93)), ("cut", tf.constant(0.93))],
+        {
+            ("read", 0.875): "save 7",
+            ("found", 0.86): "spoils most",
+            ("cut", 0.84): "right now",
+            ("cut", 0.91): "other three",
+            ("cut", 1): "go on making",
+            ("network", 0.9): "should be",
+            "cut": "two things",
+        },
+    ),
+    "10_3": (
+        [0.835, 83.5, np.float64(0.83496), tf.constant(0.835)],
+        {
+            0.95: "share of the forty",
+            0.986: "upper end",
+            0.8825: "rule of thumb",
+            0.912: "40 of 40",
+        },
+    ),
     "11_1": (
         [0.61, 0.6, np.float32(0.5975), tf.constant(0.6)],
         {1.2: "16 bits", 0.3: "divides by 8", 0.0747: "one bit", 2.39: "now", 9.56: "smaller"},
@@ -390,7 +481,7 @@ ANSWERS = {
         {66: "clean paper", 54: "of 8,000", 0.00675: "the share", 19_865: "read right"},
     ),
 }
-MADE = ("plan", "judged", "cures", "formats")
+MADE = ("plan", "judged", "cures", "promised", "formats")
 RIGHT = [(name, answer) for name, (right, _) in ANSWERS.items() for answer in right]
 WRONG = [
     # A dict is no key of a dict, so its function and arguments stand for it.

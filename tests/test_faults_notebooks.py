@@ -433,8 +433,9 @@ def test_copied_notebook_is_none_of_the_series(one_lesson):
     copy = project / "notebooks" / "01_try-Copy1.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), copy)
     before = copy.read_bytes()
-    save = "from tools import run; run.have_mnist = lambda: True; run.main(['--save'])"
-    for arguments in (["-m", "tools.run"], ["-c", save], PYTEST):
+    code = "import sys; from tools import run; failed = run.main([]);"
+    code += "run.have_mnist = lambda: True; sys.exit(failed or run.main(['--save']))"
+    for arguments in (["-c", code], PYTEST):
         done = run_python(project, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Copy1" not in done.stdout

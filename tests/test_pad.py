@@ -1,14 +1,17 @@
 """The drawing pad in a real browser: what it reads, what it shows, and that nothing leaves it."""
 
 import base64
+import itertools
 
 import lab
 import nbformat
 import numpy as np
 import pytest
+from scipy import ndimage
 from traitlets import TraitError
 
-from helpers import data, drawing, model, model_files
+from helpers import data, digits, drawing, model, model_files
+from tools import ink
 
 LESSON = "06_look_inside"
 # Corners of a 3, in shares of the paper's width.
@@ -132,6 +135,25 @@ def test_a_digit_is_prepared_as_mnist_was(modules):
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (5, 24, 10, 19)
     assert image.sum() == pytest.approx(ink.sum() / 25, rel=0.01)  # five pixels a side, averaged
     assert modules.evaluate("() => modules.prepare(new Uint8Array(4), 2).some(Boolean)") is False
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_the_pad_and_python_prepare_a_drawing_alike(modules, digit):
+    """The same middle; the strokes' width is Python's alone to change."""
+    random = np.random.default_rng(digit)
+    middle, height = random.uniform(110, 170, 2), random.uniform(120, 190)
+    strokes = ink.write_digit(digit, random, shake=0.01)
+    drawn = np.round(255 * ink.draw_strokes((280, 280), [(strokes, *middle, height)], 22))
+    drawn = np.uint8(drawn)
+    prepared = modules.evaluate("ink => [...modules.prepare(ink, 280)]", drawn.ravel().tolist())
+    by_pad = np.reshape(prepared, (28, 28)).astype(float)
+    by_python = digits.read_one(drawn).astype(float)
+    middles = [ndimage.center_of_mass(image) for image in (by_pad, by_python)]
+    assert np.abs(np.subtract(*middles)).max() < 1
+    assert np.abs(np.subtract(middles, 14)).max() < 0.55
+    # A middle near half a pixel may be rounded to the other side.
+    near = [np.roll(by_python, shift, (0, 1)) for shift in itertools.product((-1, 0, 1), repeat=2)]
+    assert min(np.abs(by_pad - image).mean() for image in near) < 9
 
 
 @pytest.mark.mnist

@@ -1,0 +1,176 @@
+"""How far to believe a reading: a probability, a distance, and one number of doubt from both."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from scipy import special
+
+from helpers import inputs, model_files
+
+
+class Looks(NamedTuple):
+    """What a network passes on for n images."""
+
+    scores: np.ndarray  # float32 (n, 10), before softmax
+    features: np.ndarray  # float32 (n, 512), of the last layer but one, of length 1
+    channels: np.ndarray  # float32 (n, 384), mean and root mean square of each channel
+
+
+class Reading(NamedTuple):
+    """What a network read in n images, and how far to believe it."""
+
+    digits: np.ndarray  # int (n,)
+    probabilities: np.ndarray  # float32 (n, 10), calibrated
+    distances: np.ndarray  # float32 (n,), to the nearest of the training digits, 0 to √2
+    doubt: np.ndarray  # float32 (n,), 0 (a digit, read right) to 1 (not to be believed)
+
+
+def look(network, images, batch_size=50):
+    """Compute what a network passes on, a batch at a time so that memory stays low.
+
+    Args:
+        network: a `keras.Sequential` with the layers of notebook 02.
+        images: uint8 `(n, 28, 28)`, 0 (paper) to 255 (ink); they may show anything.
+        batch_size: images at a time.
+
+    Returns:
+        `Looks` of all n images.
+
+    Raises:
+        ValueError: another type or shape (see `inputs.check_images`).
+    """
+    with warnings.catch_warnings(action="ignore"):  # that it looks odd is what doubt is for
+        inputs.check_images(images)
+    maps = [network.get_layer(f"activation_{number}").output for number in range(1, 5)]
+    squares = [ops.mean(ops.square(part), (1, 2)) for part in maps]
+    channels = [ops.mean(part, (1, 2)) for part in maps] + [ops.sqrt(part) for part in squares]
+    last = [network.get_layer(name).output for name in ("dense_2", "activation_5")]
+    taps = keras.Model(network.inputs[0], [*last, ops.concatenate(channels, axis=1)])
+    batches = [  # called, not `predict`: nothing is compiled anew for each call
+        taps(images[i : i + batch_size, ..., np.newaxis].astype("float32") / 255, training=False)
+        for i in range(0, len(images), batch_size)
+    ]
+    scores, features, channels = (np.concatenate(part) for part in zip(*batches, strict=True))
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    return Looks(scores, features / np.maximum(length, 1e-6), channels)
+
+
+def read_digits(networks, judge, test_images, validation_images):
+    """Read test and validation digits with both networks, as `tools.doubt` records it.
+
+    Args:
+        networks: a dict, `shipped` and `robust`.
+        judge: of `robust`.
+        test_images, validation_images: uint8 `(n, 28, 28)`.
+
+    Returns:
+        A dict: the scores `shipped_test`, `shipped_validation`, `robust_test`, `robust_validation`,
+        float32 `(n, 10)`, and `distances` and `doubt` of the test digits by `robust`, `(n,)`.
+    """
+    recorded = {}
+    for name, network in networks.items():
+        recorded[f"{name}_validation"] = look(network, validation_images).scores
+        looks = look(network, test_images)
+        recorded[f"{name}_test"] = looks.scores
+    return recorded | {"distances": judge.distances(looks.features), "doubt": judge.doubt(looks)}
+
+
+def load_recorded():
+    """Load what `tools.doubt` recorded of MNIST: the dict of `read_digits`."""
+    path = model_files.MODELS / "doubt_of_digits.npz"
+    model_files.check_digest(path)
+    with np.load(path) as stored:
+        return {name: stored[name].astype("float32") for name in stored.files}
+
+
+def calibrate(scores, temperature):
+    """Turn scores into probabilities after dividing them by a temperature (Guo and others, 2017).
+
+    Args:
+        scores: `(n, 10)`, before softmax.
+        temperature: above 0; above 1 makes the network less sure.
+
+    Returns:
+        Probabilities of the same shape.
+    """
+    return special.softmax(scores / temperature, axis=1)
+
+
+def log_odds_against(scores):
+    """Return the logarithm of the odds against each largest score: low where it is sure, `(n,)`."""
+    ordered = np.sort(scores.astype("float64"), axis=1)
+    return special.logsumexp(ordered[:, :-1], axis=1) - ordered[:, -1]
+
+
+@dataclass
+class Judge:
+    """What `tools.doubt` fitted for one network, and how it is applied.
+
+    `weights` belong to: log odds against the answer, distance, 512 features, 384 channels.
+    """
+
+    temperature: float
+    references: np.ndarray  # (m, 512), features of training digits, of length 1
+    weights: np.ndarray  # (898,)
+    bias: float
+    threshold: float  # of doubt: a hundredth of the validation digits lies above
+
+    def distances(self, features):
+        """Return how far each is from its nearest training digit, `(n,)`, 0 to √2."""
+        nearest = (features @ self.references.T).max(axis=1)
+        return np.sqrt(np.maximum(2 - 2 * nearest, 0))
+
+    def signs(self, looks):
+        """Put side by side what doubt is worked out from: float32 `(n, 898)`."""
+        odds = log_odds_against(looks.scores / self.temperature)[:, np.newaxis]
+        distances = self.distances(looks.features)[:, np.newaxis]
+        return np.hstack([odds, distances, looks.features, looks.channels]).astype("float32")
+
+    def doubt(self, looks):
+        """Return 1 less the chance that it is a digit and that it is read right, `(n,)`."""
+        is_digit = special.expit(-(self.signs(looks) @ self.weights + self.bias))
+        is_right = calibrate(looks.scores, self.temperature).max(axis=1)
+        return 1 - is_digit * is_right
+
+    def measure(self, network, images):
+        """Read images, and say how far to believe each reading.
+
+        Args:
+            network: the one that the judge was fitted for.
+            images: uint8 `(n, 28, 28)`, 0 (paper) to 255 (ink); they may show anything.
+
+        Returns:
+            A `Reading`; refuse what has `doubt` above `threshold`.
+
+        Raises:
+            ValueError: another type or shape (see `inputs.check_images`).
+        """
+        looks = look(network, images)
+        probabilities = calibrate(looks.scores, self.temperature)
+        distances = self.distances(looks.features)
+        return Reading(looks.scores.argmax(axis=1), probabilities, distances, self.doubt(looks))
+
+
+def load(path=model_files.ROBUST):
+    """Load the judge that was fitted for a network.
+
+    Args:
+        path: of the network's `.keras` file; the judge lies beside it, as `NAME_doubt.npz`.
+
+    Returns:
+        A `Judge`.
+
+    Raises:
+        FileNotFoundError, ModelError: as `model_files.load_shipped_model`.
+    """
+    path = Path(path)
+    path = path.with_name(f"{path.stem}_doubt.npz")
+    model_files.check_digest(path)
+    with np.load(path) as stored:
+        parts = {name: stored[name].astype("float32") for name in stored.files}
+    return Judge(**{name: part if part.ndim else float(part) for name, part in parts.items()})
