@@ -95,6 +95,20 @@ def array(answer, shape=None):
     return values
 
 
+def choices(answer, names, words):
+    """Return what a dict chooses for each name, one of the words, in any case."""
+    if not isinstance(answer, dict):
+        raise NotYet("Give the dict that the cell begins with.")
+    given = {name: answer.get(name, ...) for name in names}
+    if any(word is ... for word in given.values()):
+        raise NotAnswered
+    given = {name: str(word).strip().lower() for name, word in given.items()}
+    if not set(given.values()) <= set(words):
+        *first, last = (f'"{word}"' for word in words)
+        raise NotYet(f"Use the words {', '.join(first)} and {last}.")
+    return given
+
+
 def call(function, *arguments):
     """Call a reader's function; say so if it is none, or if it is still the stub."""
     if function is None:

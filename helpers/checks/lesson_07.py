@@ -3,10 +3,10 @@
 import numpy as np
 
 from helpers.checks.exercise import (
-    NotAnswered,
     NotYet,
     array,
     call,
+    choices,
     exercise,
     expect_number,
 )
@@ -59,14 +59,7 @@ def check_07_2(repaired_means):
 @exercise
 def check_07_3(choice):
     """Choose between preparing the image, renewing statistics and training, for three tasks."""
-    if not isinstance(choice, dict):
-        raise NotYet("Give the dict that the cell begins with.")
-    given = {task: choice.get(task, ...) for task in ("till", "archive", "strangers")}
-    if any(cure is ... for cure in given.values()):
-        raise NotAnswered
-    given = {task: str(cure).strip().lower() for task, cure in given.items()}
-    if not set(given.values()) <= {"prepare", "renew", "train"}:
-        raise NotYet('Use the words "prepare", "renew" and "train".')
+    given = choices(choice, ("till", "archive", "strangers"), ("prepare", "renew", "train"))
     if given["till"] == "train":
         raise NotYet("till: nothing may be trained there, and one line of arithmetic is enough.")
     if given["till"] == "renew":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.checks.exercise import NotAnswered, NotYet, call, exercise, expect_number
+from helpers.checks.exercise import NotYet, call, choices, exercise, expect_number
 
 CARD = Path(__file__).resolve().parents[2] / "models" / "card.json"
 FORMS = 20_000
@@ -62,14 +62,7 @@ def check_11_2(agrees):
 @exercise
 def check_11_3(choice):
     """Choose between float32, full int8 and a page, for three tasks."""
-    if not isinstance(choice, dict):
-        raise NotYet("Give the dict that the cell begins with.")
-    given = {task: choice.get(task, ...) for task in ("meter", "museum", "archive")}
-    if any(answer is ... for answer in given.values()):
-        raise NotAnswered
-    given = {task: str(answer).strip().lower() for task, answer in given.items()}
-    if not set(given.values()) <= {"float32", "full int8", "page"}:
-        raise NotYet('Use the words "float32", "full int8" and "page".')
+    given = choices(choice, ("meter", "museum", "archive"), ("float32", "full int8", "page"))
     causes = {
         ("meter", "float32"): "meter: its processor has no floating point, nor the memory.",
         ("meter", "page"): "meter: who would run a browser on a water meter?",
