@@ -77,7 +77,8 @@ def read_digits(networks, judge, test_images, validation_images):
         recorded[f"{name}_validation"] = look(network, validation_images).scores
         looks = look(network, test_images)
         recorded[f"{name}_test"] = looks.scores
-    return recorded | {"distances": judge.distances(looks.features), "doubt": judge.doubt(looks)}
+    reading = judge.read(looks)
+    return recorded | {"distances": reading.distances, "doubt": reading.doubt}
 
 
 def load_recorded():
@@ -131,11 +132,17 @@ class Judge:
         distances = self.distances(looks.features)[:, np.newaxis]
         return np.hstack([odds, distances, looks.features, looks.channels]).astype("float32")
 
+    def read(self, looks):
+        """Say what was read, and how far to believe it: the `Reading` of what `look` returned."""
+        signs = self.signs(looks)
+        is_digit = special.expit(-(signs @ self.weights + self.bias))
+        probabilities = calibrate(looks.scores, self.temperature)
+        doubt = 1 - is_digit * probabilities.max(axis=1)
+        return Reading(looks.scores.argmax(axis=1), probabilities, signs[:, 1], doubt)
+
     def doubt(self, looks):
         """Return 1 less the chance that it is a digit and that it is read right, `(n,)`."""
-        is_digit = special.expit(-(self.signs(looks) @ self.weights + self.bias))
-        is_right = calibrate(looks.scores, self.temperature).max(axis=1)
-        return 1 - is_digit * is_right
+        return self.read(looks).doubt
 
     def measure(self, network, images):
         """Read images, and say how far to believe each reading.
@@ -150,10 +157,7 @@ class Judge:
         Raises:
             ValueError: another type or shape (see `inputs.check_images`).
         """
-        looks = look(network, images)
-        probabilities = calibrate(looks.scores, self.temperature)
-        distances = self.distances(looks.features)
-        return Reading(looks.scores.argmax(axis=1), probabilities, distances, self.doubt(looks))
+        return self.read(look(network, images))
 
 
 def load(path=model_files.ROBUST):
