@@ -55,8 +55,7 @@ INDEX = """<!DOCTYPE html>
 <style>{{ style | safe }}</style></head>
 <body><main>
 <h1>mnist-CNN: read handwritten digits with a network that you build and train</h1>
-{% if pad %}<p><a href="{{ pad }}">Draw a digit</a> and watch the network read it, layer by layer,
-in your browser.</p>
+{% if front %}{{ front | safe }}
 {% endif %}{% for name, part, cards in parts %}
 <h2>{{ name }} · {{ part.title }}</h2>
 <p>{{ part.time | capitalize }}: {{ part.promise }}.</p>
@@ -78,23 +77,28 @@ in your browser.</p>
 </ul>{% endif %}
 </main></body></html>
 """
+PAD = f"""<p><a href="{pad.NAME}">Draw a digit</a> and watch the network read it, layer by layer,
+in your browser.</p>"""
 
 
-def write_pages(paths, folder, load):
+def write_pages(paths, folder, load, front=None):
     """Write notebooks as pages, with an index.
 
     Args:
         paths: of the notebooks, in their order.
         folder: where the pages go; it is made if it is missing.
         load: a function that returns the notebook of a path, executed.
+        front: HTML above the lessons of the index; by default the way to the pad that lies there.
     """
+    if front is None:
+        front = PAD if (folder / pad.NAME).is_file() else ""
     folder.mkdir(parents=True, exist_ok=True)
     shown = {}
     for path in paths:
         shown[path.stem] = load(path)
         page = render(shown[path.stem], path, paths)
         write_text(folder / f"{path.stem}.html", page)
-        write_text(folder / "index.html", render_index(shown, (folder / pad.NAME).is_file()))
+        write_text(folder / "index.html", render_index(shown, front))
 
 
 def render(notebook, path, paths=()):
@@ -194,12 +198,12 @@ def describe_figures(outputs):
             output.metadata["alt"] = next(iter(printed.strip().splitlines()), "")
 
 
-def render_index(shown, has_pad=False):
+def render_index(shown, front=""):
     """List the lessons of each part in a page.
 
     Args:
         shown: `{stem: notebook}` of the pages that there are.
-        has_pad: whether the drawing pad's page lies beside them.
+        front: HTML above the lessons.
     """
     cards = [card(lesson, shown) for lesson in lessons.read_lessons() if lesson.file in shown]
     parts = [
@@ -209,7 +213,7 @@ def render_index(shown, has_pad=False):
     listed = {path.stem for path in lessons.list_notebooks()}
     return fill(
         INDEX,
-        pad=pad.NAME if has_pad else None,
+        front=front,
         parts=[part for part in parts if part[2]],
         others=[(stem, find_title(shown[stem], stem)) for stem in shown if stem not in listed],
     )

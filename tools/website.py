@@ -30,13 +30,11 @@ def build(folder=FOLDER):
     Returns:
         The path of its front page.
     """
-    pages.write_pages(lessons.list_notebooks(), folder, lambda path: nbformat.read(path, 4))
+    paths = lessons.list_notebooks()
+    pages.write_pages(paths, folder, lambda path: nbformat.read(path, 4), FRONT)
     pad.write_pad(folder)
     write_text(folder / "card.html", render_card())
-    front = folder / "index.html"
-    text = front.read_text(encoding="utf-8")
-    write_text(front, text.replace("</h1>", f"</h1>\n{FRONT}", 1))
-    return front
+    return folder / "index.html"
 
 
 def render_card():
