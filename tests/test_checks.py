@@ -45,6 +45,11 @@ def promised(new="holds", grey="breaks", large="breaks", letters="breaks"):
     return {"new": new, "grey": grey, "large": large, "letters": letters}
 
 
+def claimed(a="mean", b="best", c="one", d="best"):
+    """Return the answer of exercise 09.3."""
+    return {"a": a, "b": b, "c": c, "d": d}
+
+
 def soft(scores, axis=1):
     """Return softmax."""
     return tf.nn.softmax(scores, axis=axis).numpy()
@@ -401,6 +406,46 @@ ANSWERS = {
         {0.004: "her time alone", 250: "divided by the other", 0.001: "how often she errs"}
         | {2.5: "what asking costs", 0.003: "threshold rises", 0.1: "too large"},
     ),
+    "09_1": (
+        [("B", 2.37), ["b", 2.4427], ("B ", np.float64(2.4)), ("B", tf.constant(2.37))],
+        {
+            ("A", 3.4): "from seed to seed",
+            ("B", 2.9): "mean gain",
+            ("B", 3.43): "upper end",
+            ("B", 1.23): "that of their mean",
+            ("B", 0.25): "without their pairs",
+            ("B", 20): "too large",
+            ("now", 1): "should be",
+            2.4: "Give the recipe",
+        },
+    ),
+    "09_2": (
+        [63, 62.72, 64, np.int64(60), tf.constant(65)],
+        {31: "Both recipes vary", 11: "squared that was not", 126: "together", 16: "Where is the"}
+        | {500: "rule of thumb"},
+    ),
+    "09_3": (
+        [claimed(), claimed(c="ONE")],
+        {
+            ("claimed", "one"): "a spread",
+            ("claimed", "mean", "mean"): "up to",
+            ("claimed", "mean", "best", "best"): "such committees",
+            ("claimed", "mean", "best", "one", "mean"): "for each epoch",
+            ("claimed", "most"): "Use the words",
+        },
+    ),
+    "09_4": (
+        [8, 8.0, np.float32(8), tf.constant(8)],
+        {
+            1: "How many bits",
+            1_000: "megabytes",
+            8_000: "megabits",
+            4: "whole step",
+            0.5: "in gigabytes, and",
+            16: "twice",
+            3: "too small",
+        },
+    ),
     "10_1": (
         [
             lambda h, w: tuple(max(1, round(20 * side / max(h, w))) for side in (h, w)),
@@ -481,7 +526,7 @@ ANSWERS = {
         {66: "clean paper", 54: "of 8,000", 0.00675: "the share", 19_865: "read right"},
     ),
 }
-MADE = ("plan", "judged", "cures", "promised", "formats")
+MADE = ("plan", "judged", "cures", "promised", "claimed", "formats")
 RIGHT = [(name, answer) for name, (right, _) in ANSWERS.items() for answer in right]
 WRONG = [
     # A dict is no key of a dict, so its function and arguments stand for it.
