@@ -54,7 +54,7 @@ def check_09_3(quoted):
 
 @exercise
 def check_09_4(answer):
-    """Find the network speed at which two machines are as fast as one."""
+    """Find the speed of a link at which two machines are as fast as one."""
     misconceptions = {
         1: "That is in gigabytes. How many bits has a byte?",
         1_000: "That is in megabytes a second. Give gigabits: 1 GB has 8 Gbit.",
