@@ -145,17 +145,6 @@ def test_widest_figure_is_as_wide_as_the_column(shown):
     assert max(width, *(figure["width"] for held in shown.values() for figure in held)) <= 750
 
 
-def test_checks_of_a_page_see_what_is_wrong():
-    bad = (
-        "<img src='https://x.org/a.png'><script src='https://x.org/a.js'></script>"
-        "<link rel='stylesheet' href='https://x.org/a.css'><style>@import 'x';"
-        "b {background: url(https://x.org/b.png)}</style><script>import('https://x.org')</script>"
-    )
-    page = Page(bad)
-    assert len(page.loads) == 6
-    assert page.descriptions == [""]
-
-
 def test_page_has_figures_described_and_links_rewritten(toy, tmp_path):
     figure = "import matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()\nprint('One <point>: 1')"
     path = toy("print('first')", figure)
@@ -311,12 +300,3 @@ def test_usual_and_small_machine_are_noted_apart(tmp_path, monkeypatch):
     with pytest.raises(execute.NotebookError, match="another machine"):
         note(small=True, _01_b=9)
     assert note(_00_a=1, _01_b=1)["one_core"] == other["one_core"]
-
-
-@pytest.mark.parametrize("lesson", lessons.read_lessons(), ids=lambda lesson: lesson.number)
-def test_measured_time_and_memory_are_within_limits(lesson):
-    measured = json.loads(measure.MEASURED.read_text(encoding="utf-8"))["notebooks"]
-    for path in lesson.notebooks:
-        result = measured.get(path.stem, {"seconds": 0, "peak_mb": 0})  # not yet measured
-        assert result["seconds"] <= lesson.seconds
-        assert result["peak_mb"] <= 1000 * lesson.memory_gb
