@@ -178,7 +178,8 @@ MEASURED = [lesson for lesson in lessons.read_lessons() if lesson.file in result
 
 @pytest.mark.parametrize("lesson", MEASURED, ids=lambda lesson: lesson.number)
 def test_a_lesson_stays_within_what_is_said_of_it(lesson):
-    first, *solutions = (results.read_series()[path.stem] for path in lesson.notebooks)
+    measured = results.read_series()
+    first, *solutions = (measured[p.stem] for p in lesson.notebooks if p.stem in measured)
     assert first["seconds"] <= 60 * int(claims.state_minutes(lesson.number)[-1])
     assert 0 < sum(first["sections"].values()) <= first["seconds"]
     for run in (first, *solutions):

@@ -61,31 +61,6 @@ def test_all_21_rows_and_the_totals(dtype, normalization):
     assert network.get_layer("dropout_1").rate == 0.2
 
 
-@pytest.mark.parametrize("shape", [(16, 6, 6, 8), (64, 24)])
-def test_fast_normalization_computes_what_keras_does(shape):
-    import tensorflow as tf
-
-    random = np.random.default_rng(0)
-    inputs = tf.constant(random.normal(3, 2, shape), tf.float32)
-    weights = [random.normal(1, 0.3, shape[-1]) for _ in range(2)] + [
-        random.normal(0, 1, shape[-1]),
-        random.uniform(0.5, 2, shape[-1]),
-    ]
-    results = []
-    for kind in (model.BatchNormalization, layers.BatchNormalization):
-        layer = kind(momentum=0.9)
-        layer.build(shape)
-        layer.set_weights(weights)
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = layer(inputs, training=True)
-            loss = tf.reduce_sum(outputs**3)
-        gradients = tape.gradient(loss, [inputs, *layer.trainable_variables])
-        results.append([outputs, *gradients, *layer.get_weights(), layer(inputs)])
-    for fast, plain in zip(*results, strict=True):
-        np.testing.assert_allclose(fast, plain, rtol=2e-4, atol=2e-3)
-
-
 def test_frozen_normalization_leaves_its_averages_alone():
     layer = model.BatchNormalization()
     layer.build((None, 4))
@@ -163,7 +138,3 @@ def test_shipped_model_is_seed_0_of_its_recipe(shipped):
     recorded = records.read_record(name)["runs"]["seed_0"]["test"]
     assert scores.measure(probabilities, labels) == recorded
     assert recorded["n"] == 10_000 and recorded["errors"] <= 40
-
-
-def test_training_dtype_is_one_that_keras_knows():
-    assert keras.dtype_policies.get(model.training_dtype()).variable_dtype == "float32"
