@@ -186,6 +186,7 @@ def made_up(tmp_path):
     return project
 
 
+@pytest.mark.slow
 def test_made_up_lesson_is_accepted(made_up):
     files = [f"tests/test_{name}.py" for name in ("house", "lessons", "hygiene", "slides")]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
