@@ -4,9 +4,22 @@ import json
 
 import numpy as np
 
-from helpers import model_files, plots
+from helpers import data, model_files, plots, preflight
 from helpers.files import write_beside, write_text
 from tools import scores
+
+
+def load_mnist():
+    """Load TensorFlow and MNIST for a record, as `data.load_mnist` returns it.
+
+    Raises:
+        SystemExit: there is no MNIST; what is recorded is measured on nothing else.
+    """
+    preflight.load_tensorflow()
+    loaded = data.load_mnist()
+    if not data.is_mnist(loaded[0][1]):
+        raise SystemExit("What is recorded is measured on MNIST. Set MNIST_DIR to its folder.")
+    return loaded
 
 
 def read_record(name):
