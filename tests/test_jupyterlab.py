@@ -215,6 +215,7 @@ def wait_for_an_epoch(page, training):
     outcome="after a restart everything runs again; after a stop, one line says what is saved, the "
     "curves stay, and the cell run again does the epochs that are missing",
 )
+@pytest.mark.weekly
 def test_restart_and_stop_while_training(small_server, open_page):
     page = open_page(small_server, TRAINING)
     training = find_training(page.read())

@@ -136,7 +136,7 @@ def test_a_digit_is_prepared_as_mnist_was(modules):
 
 
 @pytest.mark.slow
-def test_the_pad_and_python_prepare_a_picturealike(modules):
+def test_the_pad_and_python_prepare_a_drawing_alike(modules):
     """The same middle; the strokes' width is Python's alone to change."""
     random, drawn = np.random.default_rng(0), []
     for digit in range(10):
