@@ -16,10 +16,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import keras
-import nbformat
 import numpy as np
 import pytest
 from kernels import Kernel, pictures, printed
+from reading import code_cells, read
 
 from helpers import checkpoints, files, live
 
@@ -417,13 +417,6 @@ def test_full_disk_at_the_last_save_costs_a_line(disk, digits, tmp_path):
         assert (folder / "mnist_cnn.keras").is_file()
 
 
-def test_file_where_the_folder_should_be_does_not_end_the_run(digits, tmp_path, capsys):
-    (tmp_path / "run").write_text("in the way")
-    checkpoint = fit(make_network(), digits, tmp_path / "run", epochs=1)
-    assert capsys.readouterr().out.count(": File exists. What was saved") == 2
-    assert len(checkpoint.history["loss"]) == 1
-
-
 # The loss is not a number (13) -----------------------------------------------------------------
 
 
@@ -743,8 +736,8 @@ def kernel(tmp_path):
 
 def cell_of_03(words):
     """Return the first cell of notebook 03 in which words are."""
-    notebook = nbformat.read(ROOT / "notebooks" / "03_train_the_network.ipynb", as_version=4)
-    return next(c.source for c in notebook.cells if c.cell_type == "code" and words in c.source)
+    cells = code_cells(read(ROOT / "notebooks" / "03_train_the_network.ipynb"))
+    return next(cell.source for cell in cells if words in cell.source)
 
 
 @pytest.mark.fault(

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from reading import read
 
 pytest.importorskip("colorspacious", reason="install tests/requirements.txt")
 import figures
@@ -139,7 +140,7 @@ def test_figures(shown, check):
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_no_figure_was_left_out(shown, name):
-    notebook = nbformat.read(lessons.NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    notebook = read(lessons.NOTEBOOKS / f"{name}.ipynb")
     pictured = {
         cell.execution_count
         for cell in notebook.cells

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import augmentation, files, live, training
+from helpers import augmentation, live, training
 
 
 @pytest.fixture
@@ -123,19 +123,6 @@ def test_one_cycle_rises_peaks_after_a_fifth_and_ends_near_zero():
     assert rates.argmax() == 200 and rates.max() == pytest.approx(0.01)
     assert rates[0] < 0.001 and rates[-1] < 1e-6
     assert (np.diff(rates[:201]) > 0).all() and (np.diff(rates[200:]) <= 1e-9).all()
-
-
-def test_failed_write_leaves_the_good_file_and_no_rest(tmp_path):
-    path = tmp_path / "good.txt"
-    path.write_text("good")
-
-    def fail(part):
-        part.write_text("half")
-        raise OSError("No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        files.write_beside(path, fail)
-    assert path.read_text() == "good" and list(tmp_path.iterdir()) == [path]
 
 
 def test_live_curves_show_a_full_bar_and_a_figure(tiny, digits, shown):
