@@ -69,11 +69,6 @@ def judged(epoch=9, gap=0.05, last=0.95, epochs=12, **other):
     return {"history": history, "best epoch": epoch, "gap": gap, **other}
 
 
-def right_on(labels, first, second):
-    """Return where each of two methods is right."""
-    return first == labels, second == labels
-
-
 def in_place(image):
     """Clip at 155 in the reader's own array, then add."""
     np.minimum(image, 155, out=image)
