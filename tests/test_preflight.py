@@ -113,7 +113,7 @@ def test_data_that_is_not_there_is_said(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_setup_is_quiet_and_tensorflow_has_a_thread_for_each_core_that_may_be_used():
+def test_setup_is_quiet_and_tensorflow_has_a_thread_for_each_core_that_may_be_used(tmp_path):
     code = (
         "import sys; from helpers import preflight; preflight.setup();"
         "assert 'tensorflow' not in sys.modules; preflight.count_cores = lambda: 1;"
@@ -121,7 +121,7 @@ def test_setup_is_quiet_and_tensorflow_has_a_thread_for_each_core_that_may_be_us
         "import keras, tensorflow as tf; keras.ops.ones(3) + 1;"
         "print(tf.config.threading.get_intra_op_parallelism_threads())"
     )
-    done = run_python(code)
+    done = run_python(code, TMPDIR=tmp_path)  # where nobody else's kernel has died
     threads = 1 if os.cpu_count() > 1 else 0
     assert (done.stdout, done.stderr) == (f"Setup complete.\n{threads}\n", "")
 
@@ -174,7 +174,7 @@ def test_other_settings_of_keras_have_no_say(first, tmp_path):
 def test_no_home_is_needed(tmp_path):
     (tmp_path / "file").touch()
     code = f"{LOAD}from helpers import data; print(data._user_cache(), len(data.find_local()[0]))"
-    done = run_python(code, HOME=tmp_path / "file" / "home")
+    done = run_python(code, HOME=tmp_path / "file" / "home", TMPDIR=tmp_path)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert done.stdout.startswith("Setup complete.\n")
 
