@@ -6,6 +6,7 @@ import os
 import queue
 import time
 
+import nbval.kernel
 import pytest
 from nbval.kernel import RunningKernel
 
@@ -76,6 +77,7 @@ def _receive(kernel, stream, timeout=None, receive=RunningKernel.get_message):
 
 
 RunningKernel.get_message = _receive
+nbval.kernel.start_new_kernel = execute.start_again(nbval.kernel.start_new_kernel)
 
 
 def _on_sample():
