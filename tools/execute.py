@@ -81,7 +81,7 @@ def make_client(notebook, path, note):
 
 
 def tidy_outputs(notebook):
-    """Join what was printed, leave out widgets, which end with their kernel; return the notebook."""
+    """Join what was printed, leave out widgets: they end with their kernel; return the notebook."""
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs = join_streams(cell.outputs)
         for output in cell.outputs:
