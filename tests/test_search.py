@@ -11,12 +11,13 @@ from tools import optimizers, search, train
 
 @pytest.fixture
 def runs(monkeypatch, tmp_path, digits):
-    """Train nothing: every run has one error; return the list of what was asked for."""
+    """Train nothing: the runs have 1, 4, 9 … errors; return the list of what was asked for."""
     asked = []
 
     def try_seed(*task_and_cores):
         asked.append(task_and_cores[:3])
-        return task_and_cores[:3], {"errors": 1, "loss": 0.1, "misread": [7]}
+        errors = len(asked) ** 2
+        return task_and_cores[:3], {"errors": errors, "loss": 0.1, "misread": [7], "cpu_seconds": 9}
 
     monkeypatch.setattr(search, "try_seed", try_seed)
     monkeypatch.setattr(search, "RECORD", tmp_path / "search.json")
@@ -33,6 +34,15 @@ def test_what_is_recorded_is_not_trained_again(runs):
     assert race["configurations"]["adamw"]["changes"] == {"epochs": 2}
     assert list(race["configurations"]["adamw"]["runs"]) == ["seed_0", "seed_1"]
     assert (race["base"], race["recipe"]["epochs"]) == ("quick", 3)
+
+
+def test_differences_are_paired_by_seed(runs, capsys):
+    search.main(["race/base", "race/adamw", "--seeds", "3"])  # 1, 9, 25 and 4, 16, 36
+    search.main(["race/muon", "--seeds", "2"])  # 49, 64
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert lines[0] == "race/base: 11.7 errors in the mean of 3, 9 CPU seconds"
+    assert lines[1].endswith("+7.0 against base, 95 % interval -2.9 to +16.9")
+    assert lines[2].endswith("+51.5 against base, 95 % interval +7.0 to +96.0")
 
 
 def test_a_name_keeps_to_what_it_was_recorded_with(runs, monkeypatch):

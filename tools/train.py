@@ -131,6 +131,7 @@ def make_stages(recipe, images, labels, seed):
 
 def make_plain_stages(recipe, images, labels, seed):
     """Yield the stages of a run whose images are transformed, or shown as they are."""
+    make = functools.partial(training.make_dataset, images, labels, True, seed=seed)
     first = recipe.epochs - recipe.plain_epochs
     plan = [
         (find_batch_size(recipe, epoch), min(1, max(0, epoch + 1 - first)))
@@ -139,13 +140,11 @@ def make_plain_stages(recipe, images, labels, seed):
     end = 0
     for (batch_size, plain), alike in itertools.groupby(plan):
         end += len(list(alike))
-        varied, as_they_are = (
-            training.make_dataset(images, labels, True, batch_size, seed, limits)
-            for limits in (recipe.limits, None)
-        )
-        change = round((1 - plain) * len(varied))
-        mixed = varied.take(change).concatenate(as_they_are.skip(change))
-        yield {0: varied, 1: as_they_are}.get(plain, mixed), end
+        dataset = make(batch_size, limits=None if plain == 1 else recipe.limits)
+        if 0 < plain < 1:  # of the images in the same order, the last ones
+            change = round((1 - plain) * len(dataset))
+            dataset = dataset.take(change).concatenate(make(batch_size, limits=None).skip(change))
+        yield dataset, end
 
 
 def make_spoiled_stages(recipe, images, labels, seed):
