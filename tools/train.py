@@ -6,6 +6,7 @@ are recorded already are left alone.
 
 import argparse
 import functools
+import itertools
 import shutil
 from dataclasses import asdict, dataclass, field
 
@@ -25,7 +26,7 @@ from helpers import (
 )
 from helpers.checkpoints import Checkpoint, resume, run_folder
 from helpers.files import write_beside
-from tools import records, scores
+from tools import optimizers, records, scores
 
 SHIPPED_RECIPE = "best"
 PLAIN = "plain.keras"  # a run's network, when it is trained
@@ -38,12 +39,20 @@ class Recipe:
     """What a run is made of; the network is always that of notebook 02."""
 
     epochs: int
-    plain_epochs: int = 0  # the last ones, in which the images are shown as they are
+    plain_epochs: float = 0  # the last ones, in which the images are shown as they are
     weight_decay: float = 0.01
     limits: dict = field(default_factory=lambda: augmentation.LIMITS)  # of the transforms
     label_smoothing: float = 0.0
     families: tuple = ()  # of `corruptions`, to spoil images by
     spoiled: tuple = (0.0, 0.0)  # the share of a batch, in the first epoch and in the last
+    dropout: float = 0.2
+    batch_norm_momentum: float = 0.9
+    batch_sizes: tuple = (training.BATCH_SIZE,)  # of the first epochs; the last one stays
+    optimizer: str = "adamw"  # or "adam" and "sgd", or "muon" for convolutions 2 to 4
+    schedule: str = "one_cycle"  # or "constant"
+    peak: float = training.PEAK_LEARNING_RATE
+    muon_rate: float = 0.2  # the size of Muon's steps, as a share of the learning rate
+    average: float = 0.0  # of the weights over the steps: how much of it each step keeps
 
 
 RECIPES = {
@@ -85,9 +94,10 @@ def train(recipe, images, labels, seed, folder=None, callbacks=()):
     keras.utils.set_random_seed(seed)
     network, past = resume(folder) if folder else (None, [])
     if network is None:
-        network = model.build_model(dtype=model.training_dtype())
-        steps = recipe.epochs * -(-len(images) // training.BATCH_SIZE)
-        training.compile_model(network, steps, recipe.weight_decay, recipe.label_smoothing)
+        network = model.build_model(
+            recipe.batch_norm_momentum, model.training_dtype(), dropout=recipe.dropout
+        )
+        optimizers.compile_by(recipe, network, count_steps(recipe, len(images)))
     callbacks = [*([Checkpoint(folder)] if folder else []), *callbacks]
     options = {"callbacks": callbacks, "verbose": 2 if folder else 0, "shuffle": False}
     done = len(past)
@@ -95,23 +105,65 @@ def train(recipe, images, labels, seed, folder=None, callbacks=()):
         if done < end:
             network.fit(dataset, initial_epoch=done, epochs=end, **options)
             done = end
+    if recipe.average:
+        optimizers.refresh_normalization(network, dataset)
     return network, resume(folder, network)[1] if folder else []
+
+
+def find_batch_size(recipe, epoch):
+    """Return how many images a batch of an epoch has, counted from 0."""
+    return recipe.batch_sizes[min(epoch, len(recipe.batch_sizes) - 1)]
+
+
+def count_steps(recipe, n):
+    """Return the batches of a run on n images."""
+    return sum(-(-n // find_batch_size(recipe, epoch)) for epoch in range(recipe.epochs))
 
 
 def make_stages(recipe, images, labels, seed):
     """Yield the parts of a run in which images are varied alike: `(dataset, last epoch)`."""
+    make = make_spoiled_stages if any(recipe.spoiled) else make_plain_stages
+    for dataset, end in make(recipe, images, labels, seed):
+        if recipe.label_smoothing:
+            dataset = dataset.map(lambda batch, digits: (batch, tf.one_hot(digits, 10)))
+        yield dataset, end
+
+
+def make_plain_stages(recipe, images, labels, seed):
+    """Yield the stages of a run whose images are transformed, or shown as they are."""
+    make = functools.partial(training.make_dataset, images, labels, True, seed=seed)
+    first = recipe.epochs - recipe.plain_epochs
+    plan = [
+        (find_batch_size(recipe, epoch), min(1, max(0, epoch + 1 - first)))
+        for epoch in range(recipe.epochs)
+    ]
+    end = 0
+    for (batch_size, plain), alike in itertools.groupby(plan):
+        end += len(list(alike))
+        dataset = make(batch_size, limits=None if plain == 1 else recipe.limits)
+        if 0 < plain < 1:  # of the images in the same order, the last ones
+            change = round((1 - plain) * len(dataset))
+            dataset = dataset.take(change).concatenate(make(batch_size, limits=None).skip(change))
+        yield dataset, end
+
+
+def make_spoiled_stages(recipe, images, labels, seed):
+    """Yield an epoch at a time of a run in which a changing share of a batch is spoiled."""
     change = recipe.epochs - recipe.plain_epochs
-    if not recipe.label_smoothing:
-        for limits, end in ((recipe.limits, change), (None, recipe.epochs)):
-            yield training.make_dataset(images, labels, True, seed=seed, limits=limits), end
-        return
     for epoch, share in enumerate(np.linspace(*recipe.spoiled, recipe.epochs).tolist()):
         spoil = functools.partial(corruptions.spoil, families=recipe.families, share=share)
-        limits = recipe.limits if epoch < change else None
-        dataset = training.make_dataset(
-            images, labels, True, seed=1_000 * seed + epoch, limits=limits, spoil=spoil
+        yield (
+            training.make_dataset(
+                images,
+                labels,
+                True,
+                find_batch_size(recipe, epoch),
+                seed=1_000 * seed + epoch,
+                limits=recipe.limits if epoch < change else None,
+                spoil=spoil,
+            ),
+            epoch + 1,
         )
-        yield dataset.map(lambda batch, digits: (batch, tf.one_hot(digits, 10))), epoch + 1
 
 
 def main(arguments=None):
