@@ -371,7 +371,7 @@ def find_difference(there, here):
         here: what it returned here.
     """
     if isinstance(there, Exception):
-        return f"{type(there).__name__}: {there}. Start it in the project's folder."
+        return f"{there}. Start it in the project's folder, with the project's packages."
     for name, value in here.items():
         if there[name] == value:
             continue

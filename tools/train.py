@@ -317,9 +317,8 @@ def predict_shifted(network, images):
     return read[0].astype(np.float16), np.mean(read, axis=0).astype(np.float16)
 
 
-if __name__ == "__main__":
-    from tools.train import main  # workers look functions up by this module's name
-
+def run():
+    """Do what the command line asks for; say in a plain line why it ends too soon."""
     try:
         main()
     except (preflight.SetupError, records.Held) as reason:
@@ -328,3 +327,9 @@ if __name__ == "__main__":
         raise SystemExit(
             "Stopped. Give the command again to go on after what is recorded."
         ) from None
+
+
+if __name__ == "__main__":
+    from tools.train import run  # workers look functions up by this module's name
+
+    run()
