@@ -89,17 +89,17 @@ class Place:
 
     def start_scheduler(self):
         """Start a scheduler; return its address."""
-        file = self.folder / "scheduler.json"
         where = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        self.start("scheduler", "-m", "dask", "scheduler", *where, "--scheduler-file", str(file))
-        wait_until(file.is_file)
-        return json.loads(file.read_text(encoding="utf-8"))["address"]
+        self.start("scheduler", "-m", "dask", "scheduler", *where)
+        wait_until(lambda: "Scheduler at:" in self.said("scheduler"))
+        self.address = re.search(r"Scheduler at: +(\S+)", self.said("scheduler"))[1]
+        return self.address
 
     def start_worker(self, name, preload=NO_MNIST, **changes):
         """Start a worker, without a nanny to start it again."""
-        file, own = self.folder / "scheduler.json", ("--local-directory", str(self.folder / name))
-        options = ("--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", "--no-dashboard")
-        self.start(name, "-m", "dask", "worker", *options, *own, "--preload", preload, **changes)
+        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--preload", preload)
+        own = ("--local-directory", str(self.folder / name))
+        self.start(name, "-m", "dask", "worker", self.address, *options, *own, **changes)
 
     def begun(self):
         """Return `[seed, number of the process]` for each seed that a worker began to train."""

@@ -222,8 +222,9 @@ def share_out(client, function, name, seeds, digits):
     Raises:
         ClusterError: the scheduler is gone, there is no worker, or a seed cannot be trained.
     """
+    team = Team(client, function, name, digits)
     try:
-        yield from Team(client, function, name, digits).train(iter(seeds))
+        yield from team.train(iter(seeds))
     except (OSError, CancelledError):
         raise ClusterError(
             f"The scheduler at {client.scheduler.address} is gone. What was recorded stays; "
@@ -269,8 +270,12 @@ class Team:
         without = [
             a for a, there in found.items() if isinstance(there, dict) and not there["MNIST"]
         ]
-        for address, digest in self.ask(without, keep, self.digits).items():
-            found[address]["MNIST"] = digest
+        sent = self.ask(without, keep, self.digits)
+        for address in without:
+            there, answer = found.pop(address), sent.get(address)
+            if answer:  # not gone since
+                failed = isinstance(answer, Exception)
+                found[address] = answer if failed else {**there, "MNIST": answer}
         for address, there in found.items():
             if difference := find_difference(there, self.expected):
                 print(f"{address} is left out: {difference}", flush=True)
