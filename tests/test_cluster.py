@@ -72,27 +72,27 @@ class Place:
     def __init__(self, folder):
         self.folder, self.log, self.processes = folder, folder / "log", {}
         self.log.touch()
-        path = os.pathsep.join(map(str, (ROOT, TESTS)))
-        self.env = {**os.environ, "CLUSTER_LOG": str(self.log), "PYTHONPATH": path}
-        for name in ("MNIST_DIR", "MNIST_SAMPLE"):
-            self.env.pop(name, None)
+        self.path = os.pathsep.join(map(str, (ROOT, TESTS)))
+        self.env = {k: v for k, v in os.environ.items() if k not in ("MNIST_DIR", "MNIST_SAMPLE")}
 
     def start(self, name, *arguments, **changes):
         """Start Python with arguments, in the project's folder."""
-        options = {"cwd": ROOT, "env": self.env | changes, "start_new_session": True, "text": True}
+        env = {**self.env, "CLUSTER_LOG": str(self.log), "PYTHONPATH": self.path, **changes}
         with (self.folder / f"{name}.txt").open("w") as said:
-            process = subprocess.Popen(
-                [sys.executable, *arguments], stdout=said, stderr=said, **options
-            )
-        self.processes[name] = process
-        return process
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=ROOT, env=env, stdout=said, stderr=said, start_new_session=True,
+            )  # fmt: skip
+        return self.processes[name]
 
-    def start_scheduler(self):
-        """Start a scheduler; return its address."""
+    def start_cluster(self, *workers):
+        """Start a scheduler and workers; return the scheduler's address."""
         where = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         self.start("scheduler", "-m", "dask", "scheduler", *where)
         wait_until(lambda: "Scheduler at:" in self.said("scheduler"))
         self.address = re.search(r"Scheduler at: +(\S+)", self.said("scheduler"))[1]
+        for name in workers:
+            self.start_worker(name)
         return self.address
 
     def start_worker(self, name, preload=NO_MNIST, **changes):
@@ -109,6 +109,11 @@ class Place:
         """Return what a process printed."""
         return (self.folder / f"{name}.txt").read_text(encoding="utf-8")
 
+    def recorded(self):
+        """Return the seeds in the record."""
+        path = self.folder / "models" / "best.json"
+        return [*json.loads(path.read_text(encoding="utf-8"))["runs"]] if path.is_file() else []
+
 
 def wait_until(condition, seconds=120):
     """Wait, not for ever, until something is so."""
@@ -116,6 +121,11 @@ def wait_until(condition, seconds=120):
     while not condition() and time.monotonic() < end:
         time.sleep(0.1)
     assert condition()
+
+
+def then(condition, action):
+    """Do something as soon as something is so, while this goes on."""
+    threading.Thread(target=lambda: (wait_until(condition), action()), daemon=True).start()
 
 
 @pytest.fixture
@@ -138,12 +148,6 @@ def train(place, monkeypatch):
     return train
 
 
-def recorded(place):
-    """Return the seeds in the record of *best*."""
-    path = place.folder / "models" / "best.json"
-    return [*json.loads(path.read_text(encoding="utf-8"))["runs"]] if path.is_file() else []
-
-
 @pytest.mark.slow
 @pytest.mark.fault(
     31,
@@ -152,17 +156,11 @@ def recorded(place):
     outcome="a line; that seed is trained again by the other one, and each is recorded once",
 )
 def test_killed_worker_costs_its_seed_only(place, train, capfd):
-    address = place.start_scheduler()
-    place.start_worker("one"), place.start_worker("two")
-
-    def kill_the_first():
-        wait_until(lambda: len(place.begun()) >= 2)
-        os.kill(place.begun()[0][1], signal.SIGKILL)
-
-    threading.Thread(target=kill_the_first, daemon=True).start()
+    address = place.start_cluster("one", "two")
+    then(lambda: len(place.begun()) >= 2, lambda: os.kill(place.begun()[0][1], signal.SIGKILL))
     train.main(["best", "--seeds", "4", "--cluster", address])
     begun = [seed for seed, _ in place.begun()]
-    assert recorded(place) == ["seed_0", "seed_1", "seed_2", "seed_3"]
+    assert place.recorded() == ["seed_0", "seed_1", "seed_2", "seed_3"]
     assert sorted(begun) == sorted([0, 1, 2, 3, begun[0]])
     assert (place.folder / "models" / "mnist_cnn.keras").read_bytes() == b"network 0"
     said = capfd.readouterr()
@@ -178,17 +176,11 @@ def test_killed_worker_costs_its_seed_only(place, train, capfd):
     outcome="one plain line; what is recorded stays, and the command goes on with a new scheduler",
 )
 def test_killed_scheduler_ends_the_command_in_a_line(place, train, capfd):
-    address = place.start_scheduler()
-    place.start_worker("one")
-
-    def kill_it():
-        wait_until(lambda: recorded(place))
-        place.processes["scheduler"].kill()
-
-    threading.Thread(target=kill_it, daemon=True).start()
+    address = place.start_cluster("one")
+    then(place.recorded, place.processes["scheduler"].kill)
     with pytest.raises(cluster.ClusterError, match=r"^The scheduler at \S+ is gone\. .+$"):
         train.main(["best", "--seeds", "9", "--cluster", address])
-    assert recorded(place) == ["seed_0"]
+    assert place.recorded() == ["seed_0"]
     assert "Error" not in (said := capfd.readouterr()).err and "Traceback" not in said.err
 
 
@@ -202,11 +194,11 @@ def test_killed_scheduler_ends_the_command_in_a_line(place, train, capfd):
     "the command ends, with one it goes on",
 )
 def test_worker_that_differs_is_refused_by_name(place, train, capsys, monkeypatch, small_mnist):
-    address = place.start_scheduler()
+    address = place.start_cluster()
     other = place.folder / "tensorflow-2.20.0.dist-info"
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: tensorflow\nVersion: 2.20.0\n")
-    path = os.pathsep.join((str(place.folder), place.env["PYTHONPATH"]))
+    path = os.pathsep.join((str(place.folder), place.path))
     place.start_worker("tensorflow", PYTHONPATH=path)
     place.start_worker("mnist", preload="import os", MNIST_DIR=str(small_mnist[0]))
     place.start_worker("elsewhere", preload="import os", PYTHONSAFEPATH="1", PYTHONPATH="")
@@ -222,7 +214,7 @@ def test_worker_that_differs_is_refused_by_name(place, train, capsys, monkeypatc
     refused = set(re.findall(r"tcp://\S+:\d+ is left out: .+", said))
     for cause in ("TensorFlow 2.20.0 there, 2.", "is not MNIST's t10k-images", "No module named"):
         assert sum(cause in line for line in refused) == 1, said
-    assert recorded(place) == ["seed_0"]
+    assert place.recorded() == ["seed_0"]
 
 
 @pytest.mark.slow
@@ -233,13 +225,12 @@ def test_worker_that_differs_is_refused_by_name(place, train, capsys, monkeypatc
     outcome="each is trained once and recorded; a line says which another command trains",
 )
 def test_two_commands_do_not_train_a_seed_twice(place, train):
-    address = place.start_scheduler()
-    place.start_worker("one"), place.start_worker("two")
+    address = place.start_cluster("one", "two")
     arguments = ("-c", COMMAND, str(place.folder), "best", "--seeds", "5", "--cluster", address)
     commands = [place.start(name, *arguments) for name in ("first", "second")]
     assert [command.wait(300) for command in commands] == [0, 0]
     assert sorted(seed for seed, _ in place.begun()) == [0, 1, 2, 3, 4]
-    assert recorded(place) == [f"seed_{seed}" for seed in range(5)]
+    assert place.recorded() == [f"seed_{seed}" for seed in range(5)]
 
     def train_alone(_):
         with cluster.connect(address) as client:

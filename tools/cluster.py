@@ -362,7 +362,8 @@ class Team:
                 if future.status != "error":  # the future's own, not the task's
                     raise
                 self.cores[address] = None
-                self.put_back(seed, f"{type(error).__name__}: {error}")
+                cause, _, _ = f"{type(error).__name__}: {error}".partition("\n")
+                self.put_back(seed, cause)
             else:
                 del self.running[seed]
                 yield seed, result

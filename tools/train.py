@@ -236,7 +236,9 @@ def train_apart(name, seed, digits, mark, cores):
     tf.config.threading.set_inter_op_parallelism_threads(cores)
     preflight.load_tensorflow()
     folder = run_folder(f"{name}_seed_{seed}_{mark}")
-    watch = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda *_: cluster.check_wanted())
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: cluster.check_wanted()
+    )
     run = train_seed(name, seed, digits, folder, [watch])
     network = (folder / PLAIN).read_bytes()
     shutil.rmtree(folder)
