@@ -59,7 +59,8 @@ def list_changes(folder):
 COMMAND = """
 import pathlib, sys
 import test_cluster
-from tools import train
+from tools import cluster, train
+cluster.PATIENCE = 300  # until the test starts the workers
 for change in test_cluster.list_changes(pathlib.Path(sys.argv.pop(1))):
     setattr(*change)
 train.run()
@@ -225,12 +226,15 @@ def test_worker_that_differs_is_refused_by_name(place, train, capsys, monkeypatc
     outcome="each is trained once and recorded; a line says which another command trains",
 )
 def test_two_commands_do_not_train_a_seed_twice(place, train):
-    address = place.start_cluster("one", "two")
+    address = place.start_cluster()
     arguments = ("-c", COMMAND, str(place.folder), "best", "--seeds", "5", "--cluster", address)
     commands = [place.start(name, *arguments) for name in ("first", "second")]
+    wait_until(lambda: place.said("scheduler").count("Receive client connection") == 2)
+    place.start_worker("one"), place.start_worker("two")
     assert [command.wait(300) for command in commands] == [0, 0]
     assert sorted(seed for seed, _ in place.begun()) == [0, 1, 2, 3, 4]
     assert place.recorded() == [f"seed_{seed}" for seed in range(5)]
+    assert "another command trains it" in place.said("first") + place.said("second")
 
     def train_alone(_):
         with cluster.connect(address) as client:
