@@ -382,7 +382,7 @@ ANSWERS = {
         },
     ),
     "08_2": (
-        [98 / 278, 0.3525, 35.3, tf.constant(0.353)],
+        [98 / 278, 0.35, 35.3, tf.constant(0.353)],
         {0.01: "refused, how many", 0.9: "Count boxes", 0.98: "Look into the tray"}
         | {0.6475: "other way round", 0.544: "all that lies", 0.357: "all boxes"},
     ),

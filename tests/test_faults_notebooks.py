@@ -459,3 +459,21 @@ def test_dead_kernel_is_seen_at_once_and_named(one_lesson):
     assert "os.kill(os.getpid(), 9)" in done.stdout
     assert "FAILED notebooks/01_try.ipynb::Cell 1" in done.stdout
     assert "1 failed, 1 passed, 1 xfailed" in done.stdout
+
+
+@pytest.mark.fault(
+    23,
+    "another process takes a kernel's port before the kernel has it",
+    provoked="the first port that a kernel is given is that of an open socket; `make run`, nbval",
+    outcome="it is started once more, with other ports",
+)
+@pytest.mark.parametrize("run", ["run.main([])", f"pytest.main({list(PYTEST[2:])})"])
+def test_kernel_whose_port_is_taken_is_started_again(one_lesson, run):
+    code = (
+        "import socket, sys, pytest; from jupyter_client import LocalPortCache as Ports;"
+        "from tools import run; taken, find = [socket.create_server(('127.0.0.1', 0))],"
+        "Ports.find_available_port; Ports.find_available_port = lambda ports, ip:"
+        "taken.pop().getsockname()[1] if taken else find(ports, ip);"
+    )
+    done = run_python(one_lesson("print(1)"), "-c", f"{code} kept = taken[:]; sys.exit({run})")
+    assert done.returncode == 0, done.stdout + done.stderr
