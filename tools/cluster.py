@@ -23,6 +23,12 @@ from helpers import data, preflight
 ANSWER = 10  # seconds that a scheduler has to answer
 PATIENCE = 30  # seconds without any worker, before the command ends
 LOSSES = 3  # workers that a seed may cost: perhaps it is what kills them
+# Dask has workers that it starts itself give memory back at once, which trains slowly: the next
+# step asks for it again. glibc's own way is not to.
+KEEP_MEMORY = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**31 - 1,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
+}
 TASK = "mnist-CNN"  # what the keys of this project's tasks begin with
 
 training = threading.Lock()  # of a worker's process: Keras' random state is one for all threads
@@ -152,6 +158,7 @@ def connect(address=None, jobs=1):
         ClusterError: no scheduler answers at this address.
     """
     try:
+        import dask
         from dask.distributed import Client, LocalCluster
     except ImportError:
         install = "python -m pip install -r tools/requirements.txt"
@@ -159,6 +166,7 @@ def connect(address=None, jobs=1):
     _quiet()
     with contextlib.ExitStack() as stack:
         if address is None:
+            stack.enter_context(dask.config.set(KEEP_MEMORY))
             stack.enter_context(pool := LocalCluster(**_describe_pool(jobs)))
         try:
             if address:
@@ -178,6 +186,7 @@ def _describe_pool(jobs):
     return {
         "n_workers": jobs,
         "threads_per_worker": max(1, preflight.count_cores() // jobs),
+        "memory_limit": 0,  # or a worker near its share would pause, for ever
         "dashboard_address": "127.0.0.1:0",
         "silence_logs": logging.CRITICAL,
         # Ctrl-C means the command, which ends its workers itself.
