@@ -137,9 +137,9 @@ def test_no_seed_at_a_time_is_refused_in_a_line(capsys):
 def test_seeds_are_trained_apart_and_end_with_the_process_that_started_them(tmp_path):
     script = tmp_path / "start.py"
     script.write_text(
-        "from tools import train\n"
+        "from helpers import data\nfrom tools import train\n"
         "if __name__ == '__main__':\n"
-        "    for seed, run in train.train_seeds('quick', range(9), 2):\n"
+        "    for seed, run in train.train_seeds('quick', range(9), data.load_mnist(), 2):\n"
         "        print('seed', seed, len(run['history']['loss']), flush=True)\n"
     )
     settings = {"MNIST_SAMPLE": "1", "MNIST_RUNS": str(tmp_path), "PYTHONPATH": str(data.ROOT)}

@@ -5,9 +5,11 @@ are recorded already are left alone.
 """
 
 import argparse
+import contextlib
 import functools
 import itertools
 import shutil
+import time
 from dataclasses import asdict, dataclass, field
 
 import keras
@@ -16,7 +18,6 @@ import tensorflow as tf
 
 from helpers import (
     augmentation,
-    checkpoints,
     corruptions,
     data,
     model,
@@ -26,7 +27,7 @@ from helpers import (
 )
 from helpers.checkpoints import Checkpoint, resume, run_folder
 from helpers.files import write_beside
-from tools import optimizers, records, scores
+from tools import cluster, optimizers, records, scores
 
 SHIPPED_RECIPE = "best"
 PLAIN = "plain.keras"  # a run's network, when it is trained
@@ -168,24 +169,58 @@ def make_spoiled_stages(recipe, images, labels, seed):
 
 def main(arguments=None):
     """Train and record the seeds that the command line asks for and that are not recorded yet."""
+    options = read_options(arguments)
+    preflight.load_tensorflow()
+    digits = data.load_mnist()
+    _, (test_images, test_labels) = digits
+    if not data.is_mnist(test_labels):
+        raise SystemExit("The models are made from MNIST. Set MNIST_DIR to its folder.")
+    begin, done = time.monotonic(), 0
+    with contextlib.ExitStack() as claims:
+        seeds = claim_missing(options.recipe, options.seeds, claims)
+        for seed, run in train_seeds(options.recipe, seeds, digits, options.jobs, options.cluster):
+            record_seed(options.recipe, seed, run, test_images, test_labels)
+            done += 1
+    print(f"{options.recipe}: {done} seeds in {time.monotonic() - begin:.0f} s.")
+
+
+def read_options(arguments):
+    """Return what the command line asks for."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.train",
         description="Train the network by a recipe with several seeds, and record them in models/.",
     )
     parser.add_argument("recipe", nargs="?", choices=RECIPES, default=SHIPPED_RECIPE)
     parser.add_argument("--seeds", type=int, default=10, help="seeds 0 to N - 1 (10)", metavar="N")
-    parser.add_argument("--jobs", type=int, default=1, help="seeds at a time (1)", metavar="N")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--jobs", type=int, default=1, help="seeds at a time (1)", metavar="N")
+    place.add_argument(
+        "--cluster", help="a Dask scheduler, tcp://HOST:8786 (models/CLUSTER.md)", metavar="ADDRESS"
+    )
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         parser.error("--jobs must be 1 or more: how many seeds to train at a time.")
-    preflight.load_tensorflow()
-    _, (test_images, test_labels) = data.load_mnist()
-    if not data.is_mnist(test_labels):
-        raise SystemExit("The models are made from MNIST. Set MNIST_DIR to its folder.")
-    missing = [seed for seed in range(options.seeds) if is_missing(options.recipe, seed)]
-    for seed, run in train_seeds(options.recipe, missing, options.jobs):
-        record_seed(options.recipe, seed, run, test_images, test_labels)
-        records.summarise(options.recipe, test_labels)
+    return options
+
+
+def claim_missing(name, number, claims):
+    """Yield the seeds of a recipe that are not recorded, each claimed when it is asked for.
+
+    Args:
+        name: of the recipe.
+        number: of seeds.
+        claims: an `ExitStack`, which holds the claims until the seeds are recorded.
+    """
+    for seed in range(number):
+        if not is_missing(name, seed):
+            continue
+        try:
+            claims.enter_context(records.hold(f"{name}_seed_{seed}", wait=0))
+        except records.Held:
+            print(f"{name}, seed {seed}: another command trains it.", flush=True)
+            continue
+        if is_missing(name, seed):  # nobody has recorded it between the two
+            yield seed
 
 
 def find_shipped(name, seed):
@@ -204,47 +239,86 @@ def is_missing(name, seed):
     return f"seed_{seed}" not in records.read_record(name)["runs"]
 
 
-def train_seeds(name, seeds, jobs):
-    """Train seeds of a recipe, `jobs` at a time with their share of the cores; yield results."""
-    if jobs == 1:
-        yield from (train_seed(name, seed) for seed in seeds)
+def train_seeds(name, seeds, digits, jobs=1, address=None):
+    """Train seeds of a recipe here, or several at a time by the workers of a cluster.
+
+    Args:
+        name: of the recipe.
+        seeds: an iterable; the next one is taken when there is somebody to train it.
+        digits: what `load_mnist` returned.
+        jobs: how many at a time on this machine, each with its share of the cores.
+        address: of a Dask scheduler, whose workers train instead.
+
+    Yields:
+        `(seed, run)`, as `train_seed` makes them; the first that is finished first.
+    """
+    if jobs == 1 and not address:
+        yield from (
+            (seed, train_seed(name, seed, digits, find_folder(name, seed))) for seed in seeds
+        )
         return
-    try:
-        from dask.distributed import Client, LocalCluster, as_completed
-    except ImportError:
-        install = "python -m pip install -r tools/requirements.txt"
-        raise SystemExit(f"--jobs needs dask, which is not installed: {install}") from None
-    cores = max(1, preflight.count_cores() // jobs)
-    # A process each, which ends with this one; without a page to watch them by.
-    pool = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
-    with LocalCluster(**pool) as cluster, Client(cluster) as client:
-        futures = [client.submit(train_apart, name, seed, cores, pure=False) for seed in seeds]
-        yield from (future.result() for future in as_completed(futures))
+    seeds = iter(seeds)
+    first = [*itertools.islice(seeds, 1)]
+    if not first:  # no cluster is needed
+        return
+    with cluster.connect(address, jobs) as client:
+        results = cluster.share_out(
+            client, train_apart, name, itertools.chain(first, seeds), digits
+        )
+        for seed, (run, network) in results:
+            folder = find_folder(name, seed)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / PLAIN).write_bytes(network)
+            yield seed, run
 
 
-def train_apart(name, seed, cores):
-    """Train one seed of a recipe in a process of its own, on so many cores."""
+def train_apart(name, seed, digits, mark, cores):
+    """Train one seed of a recipe in a worker of a cluster.
+
+    Args:
+        name, seed, digits: see `train_seed`.
+        mark: of the code; what another version of it has saved does not go on.
+        cores: how many to use; the same for each seed that a process trains.
+
+    Returns:
+        `(run, network)`: as of `train_seed`, and the content of the network's file.
+    """
     tf.config.threading.set_intra_op_parallelism_threads(cores)
     tf.config.threading.set_inter_op_parallelism_threads(cores)
     preflight.load_tensorflow()
-    return train_seed(name, seed)
+    folder = run_folder(f"{name}_seed_{seed}_{mark}")
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: cluster.check_wanted()
+    )
+    run = train_seed(name, seed, digits, folder, [watch])
+    network = (folder / PLAIN).read_bytes()
+    shutil.rmtree(folder)
+    return run, network
 
 
-def train_seed(name, seed):
-    """Train one seed of a recipe on all training images.
+def find_folder(name, seed):
+    """Return the folder of a seed of a recipe on this machine."""
+    return run_folder(f"{name}_seed_{seed}")
+
+
+def train_seed(name, seed, digits, folder, callbacks=()):
+    """Train one seed of a recipe on all training images, and read the test images with it.
 
     Args:
         name: of the recipe.
         seed: see `train`.
+        digits: what `load_mnist` returned.
+        folder: for what is saved; the network lies there in the end, plain.
+        callbacks: see `train`.
 
     Returns:
-        `(seed, run)`, the second for the record. The network lies in the run's folder, plain.
+        A dict: what the record says of the run, and `probabilities` as `predict_shifted` returns.
     """
-    (images, labels), _ = data.load_mnist()
-    folder = run_folder(f"{name}_seed_{seed}")
-    network, rows = train(RECIPES[name], images, labels, seed, folder)
+    (images, labels), (test_images, _) = digits
+    network, rows = train(RECIPES[name], images, labels, seed, folder, callbacks)
     write_beside(folder / PLAIN, model.plain_copy(network).save)
-    return seed, describe_run(rows)
+    probabilities = predict_shifted(model_files.load_model(folder / PLAIN), test_images)
+    return {**describe_run(rows), "probabilities": probabilities}
 
 
 def describe_run(rows):
@@ -258,26 +332,26 @@ def describe_run(rows):
 
 
 def record_seed(name, seed, run, images, labels):
-    """Read the test images with the network of a trained seed; add it to the recipe's record."""
-    folder = run_folder(f"{name}_seed_{seed}")
-    network = model_files.load_model(folder / PLAIN)
-    plain, shifted = predict_shifted(network, images)
+    """Add a trained seed to its recipe's record, and to the models if it is one that ships."""
+    folder = find_folder(name, seed)
+    plain, shifted = run.pop("probabilities")
     if shipped := find_shipped(name, seed):
         picture = shipped.with_suffix(".png")
         records.draw_mistakes(picture, images, labels, plain)
-        write_beside(shipped, network.save)
+        write_beside(shipped, functools.partial(shutil.copyfile, folder / PLAIN))
         records.record_digests(shipped, picture)
-    command = f"python -m tools.train {name}"
-    record = {"command": command, "recipe": asdict(RECIPES[name]), **records.read_record(name)}
-    kept = records.read_probabilities(name)
-    kept |= {f"seed_{seed}": plain, f"seed_{seed}_shifted": shifted}
     results = {
         "test": scores.measure(plain, labels),
         "test_shifted": scores.measure(shifted, labels),
     }
-    runs = {**record["runs"], f"seed_{seed}": {**results, **run}}
-    record["runs"] = dict(sorted(runs.items()))  # they may have finished in any order
-    records.write_record(name, record, kept)
+    with records.hold("models"):
+        begun = {"command": f"python -m tools.train {name}", "recipe": asdict(RECIPES[name])}
+        record, kept = begun | records.read_record(name), records.read_probabilities(name)
+        runs = {**record["runs"], f"seed_{seed}": {**results, **run}}
+        record["runs"] = dict(sorted(runs.items()))  # they may have finished in any order
+        kept |= {f"seed_{seed}": plain, f"seed_{seed}_shifted": shifted}
+        records.write_record(name, record, kept)
+        records.summarise(name, labels)
     shutil.rmtree(folder)  # or nothing would be left to do another time
     print(f"{name}, seed {seed}: {results}", flush=True)
 
@@ -296,10 +370,19 @@ def predict_shifted(network, images):
     return read[0].astype(np.float16), np.mean(read, axis=0).astype(np.float16)
 
 
-if __name__ == "__main__":
-    from tools.train import main  # workers look functions up by this module's name
-
+def run():
+    """Do what the command line asks for; say in a plain line why it ends too soon."""
     try:
         main()
-    except (checkpoints.Stopped, checkpoints.CheckpointError) as reason:
+    except (preflight.SetupError, records.Held) as reason:
         raise SystemExit(f"{reason}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(
+            "Stopped. Give the command again to go on after what is recorded."
+        ) from None
+
+
+if __name__ == "__main__":
+    from tools.train import run  # workers look functions up by this module's name
+
+    run()
