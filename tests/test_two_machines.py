@@ -24,7 +24,7 @@ def test_two_agree_with_one_if_they_normalise_by_the_same_statistics(digits):
     two = two_machines.run(2, 2, *digits, repeats=0)
     apart = two_machines.compare_all(worker.take_part(0, 1, *digits, 0)["weights"], two["weights"])
     assert apart["two processes, global statistics, float64"]["largest"] < 1e-9
-    assert apart["two processes, own statistics"]["share"] > 0.02
+    assert apart["two processes, own statistics, float64"]["share"] > 0.02
     # The gradients go together; each of five layers sums three times on the way, and twice back.
     assert two["collectives"]["own"] == 1 and two["collectives"]["global"] == 26
 

@@ -51,7 +51,8 @@ def main():
     whole = run(1, 1, images[:128], labels[:128], REPEATS)
     text = json.dumps(rounded(describe(one, two, whole)), indent=1)
     write_text(RECORD, text + "\n")
-    from tools import records  # loads TensorFlow: not before the processes have their cores
+    preflight.load_tensorflow()  # no sooner: it would take cores and memory from the processes
+    from tools import records
 
     records.record_digests(RECORD)
     print(text)
@@ -88,13 +89,15 @@ def describe(one, two, whole):
 
 
 def compare_all(one, two):
-    """Compare trainings with one process' of the same kind, and its two kinds with each other."""
-    exact = "global, float64"
+    """Compare two processes' trainings with one's, and what rounding does to those of one."""
     return {
-        "two processes, global statistics, float64": compare(one[exact], two[exact]),
+        "two processes, global statistics, float64": compare(
+            one["global, float64"], two["global, float64"]
+        ),
+        "two processes, own statistics, float64": compare(one["own, float64"], two["own, float64"]),
         "two processes, global statistics": compare(one["own"], two["global"]),
         "two processes, own statistics": compare(one["own"], two["own"]),
-        "one process, Keras' normalization": compare(one["own"], one["global"]),
+        "one process, another kernel": compare(one["own"], one["global"]),
     }
 
 
@@ -182,7 +185,6 @@ def run(machines, share, images, labels, repeats):
         for process in processes:
             process.kill()
             process.join()
-            preflight.find_last_words(process.pid)  # and delete what was held back
 
 
 def collect(channels, processes):
@@ -227,13 +229,13 @@ def work(index, addresses, share, channel, *task):
         cores = process.cpu_affinity()
         process.cpu_affinity(cores[index % len(cores) :: share])
     preflight.choose_settings()
-    with preflight.quiet_stderr():
-        try:
-            from tools import worker
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # TensorFlow writes there, of its peers too
+    try:
+        from tools import worker
 
-            channel.send((worker.take_part(index, len(addresses), *task), None))
-        except Exception as error:
-            channel.send((None, f"{type(error).__name__}: {error}".splitlines()[0]))
+        channel.send((worker.take_part(index, len(addresses), *task), None))
+    except Exception as error:
+        channel.send((None, f"{type(error).__name__}: {error}".splitlines()[0]))
 
 
 def end_with_parent():

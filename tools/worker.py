@@ -16,6 +16,7 @@ from helpers import model, training
 
 LEARNING_RATE = 0.01
 LOOPBACK = ("lo", "lo0")  # Linux, macOS
+COUNTERS = ("ms", "cpu_ms", "bytes")
 
 
 def take_part(index, machines, images, labels, repeats):
@@ -34,11 +35,7 @@ def take_part(index, machines, images, labels, repeats):
     strategy = tf.distribute.get_strategy()
     if machines > 1:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    batches = [
-        tuple(tf.constant(part[first + index : first + training.BATCH_SIZE : machines])
-              for part in (model.scale(images), labels))
-        for first in range(0, len(images), training.BATCH_SIZE)
-    ]  # fmt: skip
+    batches = share_out(images, labels, index, machines)
     steps, weights, collectives = {}, {}, {}
     for kind, (normalization, dtype) in KINDS.items():
         network, steps[kind] = make_step(strategy, normalization, dtype)
@@ -51,6 +48,15 @@ def take_part(index, machines, images, labels, repeats):
     return {"weights": weights, "collectives": collectives, "times": times}
 
 
+def share_out(images, labels, index, machines):
+    """Return this machine's images and labels of each batch, a list of two tensors each."""
+    parts, size = (model.scale(images), labels), training.BATCH_SIZE
+    return [
+        [tf.constant(part[first : first + size][index::machines]) for part in parts]
+        for first in range(0, len(images), size)
+    ]
+
+
 def normalize_by_all(**options):
     """Return a layer that normalises by mean and variance of the whole batch, on all machines."""
     return layers.BatchNormalization(synchronized=True, **options)
@@ -59,6 +65,7 @@ def normalize_by_all(**options):
 KINDS = {  # of runs: whose statistics normalise, and what the layers compute in
     "own": (model.BatchNormalization, "float32"),
     "global": (normalize_by_all, "float32"),
+    "own, float64": (layers.BatchNormalization, "float64"),  # the fused kernel has no float64
     "global, float64": (normalize_by_all, "float64"),
 }
 
@@ -94,7 +101,7 @@ def make_step(strategy, normalization, dtype):
 
 
 def read_weights(network):
-    """Return the weights that are trained, a list of float32 arrays."""
+    """Return the weights that are trained, a list of arrays."""
     return [variable.numpy() for variable in network.trainable_variables]
 
 
@@ -134,28 +141,28 @@ def make_sum(strategy, shapes):
 
 
 def time_calls(repeats, **calls):
-    """Call functions in turn, so often; return medians of the milliseconds, and of bytes sent.
+    """Call functions in turn, so often, and return medians.
 
     Returns:
-        A dict of name to `{"ms": …, "bytes": …}`; the bytes are those of all processes over the
-        loopback interface, None where the system does not count them.
+        A dict of name to a dict: `ms`; `cpu_ms`, how long this process' cores worked in that time,
+        which other work on the computer hardly changes; `bytes`, sent over the loopback interface
+        by all processes, NaN where the system does not count them.
     """
     for call in calls.values():
         call()
     seen = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
-            sent, start = count_sent(), time.perf_counter()
+            before = read_counters()
             call()
-            seen[name].append((time.perf_counter() - start, count_sent() - sent))
-    medians = {name: np.median(rows, axis=0) for name, rows in seen.items()}
-    return {
-        name: {"ms": float(1e3 * seconds), "bytes": float(sent)}
-        for name, (seconds, sent) in medians.items()
-    }
+            seen[name].append(read_counters() - before)
+    medians = {name: np.median(rows, axis=0).tolist() for name, rows in seen.items()}
+    return {name: dict(zip(COUNTERS, row, strict=True)) for name, row in medians.items()}
 
 
-def count_sent():
-    """Return how many bytes were sent over the loopback interface so far; NaN if it is unknown."""
-    counters = psutil.net_io_counters(pernic=True)
-    return next((counters[name].bytes_sent for name in LOOPBACK if name in counters), float("nan"))
+def read_counters():
+    """Return the time, that of this process' cores, in ms, and the bytes sent over loopback."""
+    interfaces = psutil.net_io_counters(pernic=True)
+    sent = [interfaces[name].bytes_sent for name in LOOPBACK if name in interfaces]
+    times = 1e3 * time.perf_counter(), 1e3 * time.process_time()
+    return np.array([*times, *sent, float("nan")][: len(COUNTERS)])
