@@ -8,6 +8,7 @@ takes two minutes; let the machine do nothing else.
 
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import socket
@@ -150,7 +151,9 @@ def rounded(value):
     """Return a record with four significant digits."""
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(f"{value:.4g}")  # JSON has no NaN
+    return value
 
 
 def run(machines, share, images, labels, repeats):
