@@ -199,18 +199,22 @@ def collect(channels, processes):
         ready = connection.wait(waiting, max(0, give_up - time.monotonic()))
         if not ready:
             raise SystemExit(f"Nothing was recorded: the run was not done after {LIMIT} seconds.")
-        at_work = {channel: processes[channels.index(channel)] for channel in ready}
-        # One that is gone comes first: the others may complain of it.
-        for channel in sorted(ready, key=lambda channel: at_work[channel].is_alive()):
-            process = at_work[channel]
+        for channel in ready:
             try:
                 answers[channel], problem = channel.recv()
             except EOFError:
-                process.join()
-                problem = f"it ended with exit code {process.exitcode}"
+                problem = "one of the processes ended"
             if problem:
-                raise SystemExit(f"Nothing was recorded: {process.name} failed, {problem}.")
+                raise SystemExit(f"Nothing was recorded: {name_cause(processes, problem)}.")
     return answers[channels[0]]
+
+
+def name_cause(processes, problem):
+    """Say which process is gone, if one is: the others may only complain of that."""
+    for process in processes:
+        process.join(1)
+    gone = [process for process in processes if process.exitcode]
+    return f"{gone[0].name} ended with exit code {gone[0].exitcode}" if gone else problem
 
 
 def find_addresses(machines):
@@ -225,8 +229,9 @@ def find_addresses(machines):
 def work(index, addresses, share, channel, *task):
     """Be one machine: take part in the run, and send `(answer, None)` or `(None, problem)`."""
     threading.Thread(target=end_with_parent, daemon=True).start()
-    here = {"type": "worker", "index": index}
-    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": here})
+    here = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    # Without the second, a proxy that is set for other work would be asked for 127.0.0.1.
+    os.environ.update(TF_CONFIG=json.dumps(here), no_grpc_proxy="127.0.0.1")
     process = psutil.Process()
     if hasattr(process, "cpu_affinity"):  # not on macOS
         cores = process.cpu_affinity()
@@ -238,7 +243,8 @@ def work(index, addresses, share, channel, *task):
 
         channel.send((worker.take_part(index, len(addresses), *task), None))
     except Exception as error:
-        channel.send((None, f"{type(error).__name__}: {error}".splitlines()[0]))
+        problem = f"machine {index + 1} failed, {type(error).__name__}: {error}"
+        channel.send((None, problem.splitlines()[0]))
 
 
 def end_with_parent():
