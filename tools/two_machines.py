@@ -7,6 +7,7 @@ takes two minutes; let the machine do nothing else.
 """
 
 import contextlib
+import faulthandler
 import json
 import math
 import multiprocessing
@@ -238,6 +239,7 @@ def work(index, addresses, share, channel, *task):
         process.cpu_affinity(cores[index % len(cores) :: share])
     preflight.choose_settings()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # TensorFlow writes there, of its peers too
+    faulthandler.dump_traceback_later(LIMIT, exit=True)  # also where nothing else can end it
     try:
         from tools import worker
 
