@@ -209,13 +209,16 @@ def test_a_body_without_end_is_refused(service):
 
 
 def test_what_takes_too_long_is_ended(folder, page, monkeypatch):
-    monkeypatch.setattr(serve, "SECONDS", 0.001)
     service = Service(folder)
     try:
-        # A processes that was ended is replaced: afterwards the service reads as before.
-        assert service.ask("POST", "/read", page[0])[0] == 408
+        # A process that was ended is replaced: afterwards the service reads as before.
+        for limit in ("SECONDS", "WAIT"):
+            with monkeypatch.context() as short:
+                short.setattr(serve, limit, 0.001)
+                assert service.ask("POST", "/read", page[0])[0] == 408
         monkeypatch.setattr(serve, "SECONDS", 60)
         assert service.ask("POST", "/read", page[0])[0] == 200
+        assert service.app.state.inside == 0
     finally:
         service.stop()
 

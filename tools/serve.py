@@ -40,6 +40,7 @@ PIXELS = 50_000_000
 SECONDS = 10  # for sending a picture, and for reading it
 WORKERS = 2  # processes that read
 INSIDE = 8  # pictures that are read or wait for it; one more is sent away
+WAIT = SECONDS * INSIDE // WORKERS  # for those before it too, or for a process that starts slowly
 CONNECTIONS = 200
 KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # what Pillow may take a picture for
 
@@ -89,9 +90,10 @@ async def read(request: Request):
     try:
         content = await take(request)
         future = state.pool.schedule(read_picture, (content,), timeout=SECONDS)
-        status, answer = await asyncio.wrap_future(future)
+        async with asyncio.timeout(WAIT):
+            status, answer = await asyncio.wrap_future(future)
     except TimeoutError:
-        reason = f"That takes longer than {SECONDS} s: send less."
+        reason = "That takes too long. Send less, or try again later."
         raise HTTPException(408, reason, {"Connection": "close"}) from None
     except ProcessExpired:  # Pillow died of it, or the memory ran out
         raise HTTPException(422, "The picture cannot be read. Save it again as PNG.") from None
