@@ -82,7 +82,10 @@ def join(network, judge):
     ordered = ops.top_k(scores / judge.temperature, 10)[0]
     odds = ops.logsumexp(ordered[:, 1:], axis=1, keepdims=True) - ordered[:, :1]
     features = features / ops.maximum(ops.norm(features, axis=1, keepdims=True), 1e-6)
-    nearest = ops.max(ops.matmul(features, judge.references.T), axis=1, keepdims=True)
+    # A layer: of a constant a converter would keep many copies.
+    compare = keras.layers.Dense(len(judge.references), use_bias=False)
+    nearest = ops.max(compare(features), axis=1, keepdims=True)
+    compare.set_weights([judge.references.T])
     distances = ops.sqrt(ops.maximum(2 - 2 * nearest, 0))
     signs = ops.concatenate([odds, distances, features, channels], axis=1)
     is_digit = ops.sigmoid(-(ops.matmul(signs, judge.weights[:, np.newaxis]) + judge.bias))
