@@ -2,8 +2,8 @@
 PYTHON ?= python3
 # JupyterLab's own options, for example: make lab LAB_OPTIONS=--port=8889
 LAB_OPTIONS ?=
-# Two processes, a file each at a time, so that a notebook stays in one.
-PYTEST_OPTIONS ?= -n 2 --dist loadfile
+# Two processes, a file each at a time, so that a notebook stays in one; those that take longest first.
+PYTEST_OPTIONS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 BIN = .venv/bin
 READY = .venv/.ready

@@ -1,11 +1,15 @@
 """What data the tests run on, which notebooks nbval takes, and how it sees a kernel die."""
 
+import atexit
 import contextlib
 import io
 import os
 import queue
+import shutil
+import tempfile
 import time
 
+import nbval.kernel
 import pytest
 from nbval.kernel import RunningKernel
 
@@ -76,6 +80,17 @@ def _receive(kernel, stream, timeout=None, receive=RunningKernel.get_message):
 
 
 RunningKernel.get_message = _receive
+
+
+@execute.start_again
+def _start(start=nbval.kernel.start_new_kernel, **options):
+    """Start a kernel as nbval does, out of reach of what a killed one left in the usual folder."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return start(env={**os.environ, "TMPDIR": folder}, **options)
+
+
+nbval.kernel.start_new_kernel = _start
 
 
 def _on_sample():

@@ -1,4 +1,4 @@
-"""A small MNIST of four files, servers for it, and images of noise."""
+"""A small MNIST of four files, servers for it, images of noise, and which files go first."""
 
 import gzip
 import hashlib
@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 from servers import Server, make_idx
 
-from helpers import data, live
+from helpers import data
 
+# The files that take longest, in order: begun last, one of them would keep a core waiting.
+LONGEST = [
+    "test_series", "03_train_the_network", "test_jupyterlab", "test_faults_training",
+    "test_cluster", "test_recipes", "03_train_the_network_solutions", "test_website", "test_serve",
+]  # fmt: skip
 PROXIES = [f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO")]
+
+
+def pytest_collection_modifyitems(items):
+    """Put the files that take longest first; `make test` keeps the order."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +51,8 @@ def digits():
 @pytest.fixture
 def shown(monkeypatch):
     """Stand in for the notebook: collect what is displayed and updated."""
+    from helpers import live  # with TensorFlow, which the process that hands out tests can spare
+
     contents = []
 
     class Handle:

@@ -21,8 +21,8 @@ A lesson is run by several engines, each for what no other one sees.
 | Engine | Data | Lessons | What it adds | Command |
 |---|---|---|---|---|
 | nbval, strict | MNIST | all, with solutions | what is printed is what was committed | `make test` |
-| `tools.run` in a fresh clone | sample | all, with solutions | `make run` works without MNIST; pages stand alone; what figures hold (`figures.py`) | `make test` |
-| JupyterLab in a browser | MNIST; 03 on the sample | `browser = true` in lessons.toml | live curves, hints, stop and restart | `make test` |
+| `tools.run` in a fresh clone | sample | all; solutions in `make test-all` | `make run` works without MNIST; pages stand alone; what figures hold (`figures.py`) | `make test` |
+| JupyterLab in a browser | MNIST; 03 on the sample | `browser = true` in lessons.toml | live curves, hints, the pad; stop and restart in `make test-all` | `make test` |
 | JupyterLab in a browser | MNIST | the others | no alarm, every picture is seen, nothing from outside | `make test-all` |
 | a kernel with one core and 1.5 GB | sample | all | twice in a kernel, cell by cell, from the bottom up | `make test-all` |
 | kernels in other locales | sample | 00 and 02 | the same lines with a decimal comma, in Turkish, in ASCII | `make test-all` |

@@ -7,24 +7,26 @@ import sys
 import psutil
 from jupyter_client.manager import KernelManager
 
-from tools import measure
+from tools import execute, measure
 
 
 class Kernel:
     """A kernel as Jupyter starts it, in a folder, with one cell after the other sent to it."""
 
     def __init__(self, folder, python=sys.executable, **environment):
-        self.manager = KernelManager(kernel_name="python3")
-        self.manager.kernel_spec.argv[0] = str(python)
         # One thread: several wait for each other where other tests use the same cores.
         variables = {"MNIST_SAMPLE": "1", "OMP_NUM_THREADS": "1", **environment}
-        self.manager.start_kernel(
-            cwd=str(folder), env={**os.environ, **variables}, stderr=subprocess.DEVNULL
-        )
+        self._start(python, cwd=str(folder), env={**os.environ, **variables})
+        self.process = psutil.Process(self.manager.provisioner.pid)
+
+    @execute.start_again
+    def _start(self, python, **options):
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.kernel_spec.argv[0] = str(python)
+        self.manager.start_kernel(stderr=subprocess.DEVNULL, **options)
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=120)
-        self.process = psutil.Process(self.manager.provisioner.pid)
 
     def __enter__(self):
         return self

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from reading import files_of_git
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,12 +26,10 @@ def dockerfile(tmp_path_factory):
     if sys.platform == "win32":
         pytest.skip("repo2docker does not run on Windows")
     checkout = tmp_path_factory.mktemp("checkout")
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
-    for name in listed.decode().split("\0"):
-        if name and (ROOT / name).is_file():
-            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, checkout / name)
+    for path in files_of_git():
+        copy = checkout / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
     command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug"]
     command += ["--user-id", "1000", "--user-name", "jovyan", "."]
     done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)

@@ -178,10 +178,12 @@ MEASURED = [lesson for lesson in lessons.read_lessons() if lesson.file in result
 
 @pytest.mark.parametrize("lesson", MEASURED, ids=lambda lesson: lesson.number)
 def test_a_lesson_stays_within_what_is_said_of_it(lesson):
-    run = results.read_series()[lesson.file]
-    assert run["seconds"] <= min(lesson.seconds, 60 * int(claims.state_minutes(lesson.number)[-1]))
-    assert run["peak_mb"] <= 1000 * lesson.memory_gb
-    assert 0 < sum(run["sections"].values()) <= run["seconds"]
+    measured = results.read_series()
+    first, *solutions = (measured[p.stem] for p in lesson.notebooks if p.stem in measured)
+    assert first["seconds"] <= 60 * int(claims.state_minutes(lesson.number)[-1])
+    assert 0 < sum(first["sections"].values()) <= first["seconds"]
+    for run in (first, *solutions):
+        assert run["seconds"] <= lesson.seconds and run["peak_mb"] <= 1000 * lesson.memory_gb
 
 
 def test_the_strip_is_as_wide_as_it_should_be():

@@ -1,6 +1,5 @@
 """MNIST in: where it is looked for, what is refused, and what takes its place."""
 
-import gzip
 import hashlib
 
 import numpy as np
@@ -32,31 +31,6 @@ def test_split_is_stratified_seeded_and_leaves_nothing_out():
     again = data.split_validation(images, labels)[1][1]
     assert (again == validation_labels).all()
     assert hashlib.sha256(validation_labels.tobytes()).hexdigest().startswith("0dbbde1686f05a1d")
-
-
-def test_packed_and_unpacked_files_read_alike(small, tmp_path):
-    for name in data.FILES:
-        (tmp_path / name).write_bytes(gzip.decompress((small / f"{name}.gz").read_bytes()))
-    (images, labels), (test_images, _) = data.read_folder(tmp_path)
-    assert images.shape == (60, 28, 28) and labels.shape == (60,) and test_images.shape[0] == 6
-    assert (data.read_folder(small)[0][0] == images).all()
-
-
-def test_download_keeps_files_that_are_right_and_replaces_a_wrong_one(serve):
-    serve("good")
-    data.download(data.CACHE)
-    good, bad = sorted(data.CACHE.iterdir())[:2]
-    written = good.stat().st_mtime_ns
-    bad.write_bytes(b"wrong")
-    data.download(data.CACHE)
-    assert good.stat().st_mtime_ns == written
-    data.read_folder(data.CACHE)
-
-
-def test_download_takes_what_this_machine_has(small, tmp_path, monkeypatch):
-    monkeypatch.setenv("MNIST_DIR", str(small))
-    data.download(tmp_path / "new")
-    assert (data.read_folder(tmp_path / "new")[0][0] == data.read_folder(small)[0][0]).all()
 
 
 def test_without_mnist_the_sample_takes_its_place_loudly(nowhere, capsys):

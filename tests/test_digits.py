@@ -168,6 +168,7 @@ def test_a_blank_picture_has_no_one_digit():
         digits.read_one(np.full((100, 100), 255, np.uint8))
 
 
+@pytest.mark.slow
 def test_fifty_megapixels_take_seconds(seven, tmp_path):
     page = np.kron(seven, np.ones((100, 140), bool))
     Image.fromarray(grey(page)).save(tmp_path / "large.jpg")
@@ -176,6 +177,7 @@ def test_fifty_megapixels_take_seconds(seven, tmp_path):
     assert time.monotonic() - start < 10  # 2 on a quiet machine
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 def test_validation_digits_drawn_on_paper_are_read(validation):
     images, labels = (part[:300] for part in validation)

@@ -28,6 +28,7 @@ def test_they_are_small():
     assert sum(path.stat().st_size for path in examples.FOLDER.iterdir()) < 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LABELS)
 def test_every_digit_is_found_and_none_invented(found, name):
     rows = LABELS[name]
@@ -38,6 +39,7 @@ def test_every_digit_is_found_and_none_invented(found, name):
         assert (np.diff(line[:, 1]) > 0).all()  # from left to right, line by line
 
 
+@pytest.mark.slow
 def test_the_robust_network_reads_nearly_all(found):
     labels = [int(digit) for rows in LABELS.values() for digit in "".join(rows)]
     images = np.concatenate([images for images, _ in found.values()])

@@ -55,6 +55,7 @@ def test_format_reads_as_keras_does(network, test, expected, calibration, tmp_pa
     assert megabytes[0] < row["bytes"] / 1e6 < megabytes[1]
 
 
+@pytest.mark.slow
 def test_litert_is_read_without_its_package_too(network, test, expected, monkeypatch):
     content = formats.to_litert(network)
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)

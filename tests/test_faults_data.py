@@ -182,6 +182,7 @@ def test_slow_network_that_goes_on_is_not_given_up(serve, load, monkeypatch):
     assert time.monotonic() - begun > download.READ_TIMEOUT
 
 
+@pytest.mark.slow
 def test_first_load_in_a_notebook_shows_progress_and_no_alarm(serve):
     serve("slow")
     given = json.dumps({"cache": data.CACHE, "mirrors": data.MIRRORS}, default=str)
@@ -326,6 +327,7 @@ def test_refusing_proxy_is_explained(serve, load, monkeypatch, answer):
 # 5. and 6. Many processes, and killed ones ----------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     5,
     "processes that load for the first time at once",
@@ -511,36 +513,10 @@ def test_folder_that_may_not_be_read(foreign, monkeypatch):
     assert lines[-1] == f"loaded 60 {NAMES}" and len(lines) == 3
 
 
-@pytest.mark.fault(
-    8,
-    "the disk is full",
-    provoked="the cache folder, then the user's as well, is a file system of 16 kB",
-    outcome="the user's own cache folder takes its place, and a line says which; without room "
-    "there either, a line says how much to free; with room, the same call keeps the files",
-)
-@pytest.mark.parametrize("both", [False, True], ids=["one", "both"])
-def test_full_disk(serve, both):
-    command = unshare("-m")
-    if command is None:
-        pytest.skip("cannot mount a small file system here; the next test limits files instead")
-    serve("good")
-    full = [data.CACHE, data._user_cache()][: 1 + both]
-    mount = "; ".join(f"mkdir -p '{f}'; mount -t tmpfs -o size=16k none '{f}'" for f in full)
-    lines = finish(start(wrapper=[*command, "sh", "-ec", f'{mount}; exec "$0" "$@"']))
-    refusal = "cannot be written (No space left on device)"
-    assert lines[0].startswith(f"{data.CACHE} {refusal}")
-    instead = f"MNIST is kept in {data._user_cache()} instead."
-    assert ("Make room there, 1 MB" if both else instead) in lines[0]
-    assert lines[1].startswith("MNIST: 60 ") and lines[2] == "loaded 60 []"  # no torn file
-    lines = finish(start())
-    assert lines == ["MNIST: 60 training and 6 test images, verified.", lines[1]]
-    assert listing(data.CACHE if both else data._user_cache()) == NAMES
-
-
 @posix
 @pytest.mark.fault(
     8,
-    "no room for a file",
+    "the disk is full: no room for a file",
     provoked="a process that may write 20 kB to a file (RLIMIT_FSIZE)",
     outcome="MNIST is loaded, not kept, and a line says how much to free; no torn file is left",
 )

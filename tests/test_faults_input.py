@@ -170,6 +170,7 @@ def test_scaled_uint8_images_are_warned_of(digits, tiny, spoil):
     assert places != {model.__file__}
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.fault(
     16,
@@ -307,6 +308,7 @@ def test_advice_followed_ends_well(kind):
         assert np.abs(images.astype(int) - DIGITS[:n]).max() <= 3
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.fault(
     27,

@@ -8,7 +8,9 @@ import urllib.error
 import urllib.request
 
 import lab
+import nbformat
 import pytest
+from test_pad import THREE, draw
 
 from tools import lessons
 from tools.execute import WIDGET
@@ -20,7 +22,7 @@ LESSONS = [
     for lesson in lessons.read_lessons()
 ]
 SCREENSHOTS = lab.ROOT / "build" / "screenshots"
-TRAINING = "03_train_the_network"
+TRAINING, HANDWRITING = "03_train_the_network", "10_read_your_own_handwriting"
 # On the sample also when there is MNIST: nbval trains on that, and a second time is six minutes.
 ON_SAMPLE = {TRAINING}
 
@@ -213,6 +215,7 @@ def wait_for_an_epoch(page, training):
     outcome="after a restart everything runs again; after a stop, one line says what is saved, the "
     "curves stay, and the cell run again does the epochs that are missing",
 )
+@pytest.mark.weekly
 def test_restart_and_stop_while_training(small_server, open_page):
     page = open_page(small_server, TRAINING)
     training = find_training(page.read())
@@ -242,3 +245,24 @@ def test_restart_and_stop_while_training(small_server, open_page):
     check_outputs(page)
     resumed = set(check_training(page, training)) - {before}
     assert not [text for text in resumed if text.startswith("epoch 1 of")], resumed
+
+
+@pytest.mark.mnist
+def test_a_digit_drawn_on_the_pad_is_read_by_both_networks(server, open_page):
+    """Only the cells of lesson 10 that the pad needs."""
+    folder = server.home.parent / "project" / "notebooks"
+    notebook = nbformat.read(folder / f"{HANDWRITING}.ipynb", as_version=4)
+    code = [cell for _, cell in code_cells(notebook)]
+    shown = next(i for i, cell in enumerate(code) if "drawing.Pad(" in cell.source)
+    notebook.cells = [*code[:4], *code[shown : shown + 2]]
+    nbformat.write(notebook, folder / "drawn.ipynb")
+    page = open_page(server, "drawn")
+    assert page.run("notebook:run-all-cells") is True
+    page.page.get_by_role("button", name="Clear").click()
+    draw(page.page, THREE)
+    assert page.page.locator(".pad-says").inner_text().startswith("Read as 3")
+    page.ask("panel.content.activeCellIndex = 5")
+    page.run("notebook:run-cell")
+    read = page.read().cells[5].outputs[0].text
+    assert read.count("a 3 (") == 4, read
+    assert lab.outside(server.home, page.requests) == set()

@@ -5,8 +5,8 @@ import inspect
 import re
 import sys
 
-import nbformat
 import pytest
+from reading import code_cells, markdown_of, read
 
 from helpers import checks
 from tools import lessons
@@ -18,33 +18,31 @@ CHECKS = {name: check for name, check in vars(checks).items() if name.startswith
 
 def exercises(notebook):
     """Return the headings of a notebook's exercises."""
-    text = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    return [match[1] for match in re.finditer(EXERCISE, text, re.MULTILINE)]
+    return [m[1] for m in re.finditer(EXERCISE, markdown_of(notebook), re.MULTILINE)]
 
 
 def calls(notebook):
     """Return the checks that a notebook calls, in order."""
-    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    trees = (node for source in sources for node in ast.walk(ast.parse(source)))
+    trees = (node for cell in code_cells(notebook) for node in ast.walk(ast.parse(cell.source)))
     names = [n.func.attr for n in trees if isinstance(n, ast.Call) and hasattr(n.func, "attr")]
     return [name for name in names if name.startswith("check_")]
 
 
 def printed(notebook):
     """Return the lines in which a notebook's checks say what they think."""
-    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     lines = "\n".join(o.get("text", "") for o in outputs).splitlines()
     return [line for line in lines if line.startswith(("Right. ", "Not yet. ", "Not answered"))]
 
 
 def lesson_of(path):
     """Return the lesson that a solutions notebook belongs to."""
-    return nbformat.read(path.with_stem(path.stem.removesuffix("_solutions")), as_version=4)
+    return read(path.with_stem(path.stem.removesuffix("_solutions")))
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
 def test_lesson_and_solutions_have_the_same_exercises(path):
-    lesson, solutions = lesson_of(path), nbformat.read(path, as_version=4)
+    lesson, solutions = lesson_of(path), read(path)
     assert 2 <= len(exercises(lesson)) <= 4
     assert exercises(lesson) == exercises(solutions)
     number = path.stem[:2]
@@ -54,7 +52,7 @@ def test_lesson_and_solutions_have_the_same_exercises(path):
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
 def test_lessons_are_unanswered_and_solutions_are_right(path):
-    lesson, solutions = lesson_of(path), nbformat.read(path, as_version=4)
+    lesson, solutions = lesson_of(path), read(path)
     assert [line[:9] for line in printed(solutions)] == [
         "Right. " + line[7:9] for line in printed(solutions)
     ]
@@ -73,7 +71,7 @@ def test_the_stated_minutes_are_the_sum(path):
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
 def test_each_exercise_has_a_folded_hint_and_own_ideas_follow(path):
-    text = "\n\n".join(c.source for c in lesson_of(path).cells if c.cell_type == "markdown")
+    text = markdown_of(lesson_of(path))
     hints = re.findall(r"<details>\n<summary>Hint</summary>\n\n.+\n\n</details>", text)
     assert len(hints) == len(re.findall(EXERCISE, text, re.MULTILINE))
     assert re.search(r"^## On your own$", text, re.MULTILINE)
@@ -81,7 +79,7 @@ def test_each_exercise_has_a_folded_hint_and_own_ideas_follow(path):
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
 def test_no_later_cell_depends_on_an_answer(path):
-    cells = [cell.source for cell in lesson_of(path).cells if cell.cell_type == "code"]
+    cells = [cell.source for cell in code_cells(lesson_of(path))]
     made_by_exercises, used = set(), set()
     for source in cells:
         names = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)]
@@ -100,7 +98,7 @@ def test_checks_never_show_a_solution():
     """What a wrong answer is told holds no line of code of the solutions."""
     for path in SOLUTIONS:
         source = inspect.getsource(sys.modules[f"helpers.checks.lesson_{path.stem[:2]}"])
-        for cell in nbformat.read(path, as_version=4).cells:
-            if cell.cell_type == "code" and "checks.check_" in cell.source:
+        for cell in code_cells(read(path)):
+            if "checks.check_" in cell.source:
                 lines = [line.strip() for line in cell.source.splitlines() if "return " in line]
                 assert not [line for line in lines if line in source]

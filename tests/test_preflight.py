@@ -63,20 +63,8 @@ def test_only_cores_that_may_be_used_are_counted():
         "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1]);"
         "from helpers import preflight; print(preflight.check_cores()[1])"
     )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=preflight.ROOT, capture_output=True, text=True)
+    done = run_python(code)
     assert done.stdout == "1; the stated times are for 2, expect twice\n"
-
-
-def test_tensorflow_starts_a_thread_for_each_core_that_may_be_used():
-    code = (
-        "from helpers import preflight; preflight.count_cores = lambda: 1;"
-        "preflight.load_tensorflow(); preflight.load_tensorflow(); import tensorflow as tf;"
-        "print(tf.config.threading.get_intra_op_parallelism_threads())"
-    )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=preflight.ROOT, capture_output=True, text=True)
-    assert done.stdout == ("1\n" if os.cpu_count() > 1 else "0\n"), done.stderr
 
 
 def test_maker_of_a_name_is_the_last_cell_that_makes_it():
@@ -124,19 +112,18 @@ def test_data_that_is_not_there_is_said(monkeypatch, tmp_path):
     assert not ok and "not on this machine" in found and "MNIST_DIR" in fix
 
 
-def test_setup_and_tensorflow_print_one_line_and_nothing_on_stderr():
+@pytest.mark.slow
+def test_setup_is_quiet_and_tensorflow_has_a_thread_for_each_core_that_may_be_used(tmp_path):
     code = (
         "import sys; from helpers import preflight; preflight.setup();"
-        "assert 'tensorflow' not in sys.modules; preflight.load_tensorflow();"
-        "import keras; keras.ops.ones(3) + 1"
+        "assert 'tensorflow' not in sys.modules; preflight.count_cores = lambda: 1;"
+        "preflight.load_tensorflow(); preflight.load_tensorflow();"
+        "import keras, tensorflow as tf; keras.ops.ones(3) + 1;"
+        "print(tf.config.threading.get_intra_op_parallelism_threads())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=preflight.ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.stdout, done.stderr) == ("Setup complete.\n", "")
+    done = run_python(code, TMPDIR=tmp_path)  # where nobody else's kernel has died
+    threads = 1 if os.cpu_count() > 1 else 0
+    assert (done.stdout, done.stderr) == (f"Setup complete.\n{threads}\n", "")
 
 
 # What the reader has set for other work ----------------------------------------------------------
@@ -158,6 +145,7 @@ def run_python(code, **environment):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     25,
     "a keras.json or a `KERAS_BACKEND` made for other work",
@@ -176,6 +164,7 @@ def test_other_settings_of_keras_have_no_say(first, tmp_path):
     assert first != LOAD or done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     25,
     "no home folder, and none that can be made",
@@ -185,7 +174,7 @@ def test_other_settings_of_keras_have_no_say(first, tmp_path):
 def test_no_home_is_needed(tmp_path):
     (tmp_path / "file").touch()
     code = f"{LOAD}from helpers import data; print(data._user_cache(), len(data.find_local()[0]))"
-    done = run_python(code, HOME=tmp_path / "file" / "home")
+    done = run_python(code, HOME=tmp_path / "file" / "home", TMPDIR=tmp_path)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert done.stdout.startswith("Setup complete.\n")
 

@@ -202,6 +202,7 @@ def test_record_follows_from_the_kept_probabilities(name):
     assert {p.shape for p in kept.values()} == {(10_000, 10)}
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.parametrize("name", RECORDED)
 def test_statistics_follow_from_the_kept_probabilities(name, tmp_path, monkeypatch):

@@ -28,6 +28,7 @@ def test_the_pdf_is_the_same_every_time(tmp_path):
     assert content == (tmp_path / "two.pdf").read_bytes() and content.startswith(b"%PDF")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_photographed_sheet_gives_forty_digits(filled, seed):
     """Perspective, shadow, blur and noise; and lying on its side, as cameras like to store it."""
@@ -39,12 +40,14 @@ def test_a_photographed_sheet_gives_forty_digits(filled, seed):
     assert (read == labels).sum() >= 39
 
 
+@pytest.mark.slow
 def test_a_scan_without_any_desk_is_read_and_empty_boxes_are_left_out():
     page = fill_sheet(np.random.default_rng(0), skip=(0, 7, 39), hand=ink.PLAIN)
     _, labels = sheet.read_sheet(np.round(255 * page.clip(0, 1)).astype(np.uint8))
     assert tuple(labels) == tuple(np.delete(sheet.DIGITS, [0, 7, 39]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["a corner is missing", "another page", "nothing"])
 def test_what_is_no_whole_sheet_is_refused_in_plain_words(filled, what):
     page = np.round(255 * filled.clip(0, 1)).astype(np.uint8)

@@ -74,6 +74,7 @@ def test_cells_are_marked(case):
     assert marks(*cells) == expected.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_deck_has_the_headings_and_no_code(path):
     notebook = nbformat.read(path, as_version=4)

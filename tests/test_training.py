@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import augmentation, checkpoints, files, live, training
+from helpers import augmentation, live, training
 
 
 @pytest.fixture
@@ -123,37 +123,6 @@ def test_one_cycle_rises_peaks_after_a_fifth_and_ends_near_zero():
     assert rates.argmax() == 200 and rates.max() == pytest.approx(0.01)
     assert rates[0] < 0.001 and rates[-1] < 1e-6
     assert (np.diff(rates[:201]) > 0).all() and (np.diff(rates[200:]) <= 1e-9).all()
-
-
-def test_resume_goes_on_at_the_last_finished_epoch(tiny, digits, tmp_path):
-    dataset = training.make_dataset(*digits, training=True, batch_size=8)
-    assert checkpoints.resume(tmp_path) == (None, [])
-    first, checkpoint = tiny(), checkpoints.Checkpoint(tmp_path)
-    first.fit(dataset, epochs=2, shuffle=False, callbacks=[checkpoint], verbose=0)
-    second, past = checkpoints.resume(tmp_path)
-    assert len(past) == 2 and int(second.optimizer.iterations) == 10
-    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    for a, b in zip(first.optimizer.variables, second.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(a, b)
-    second.fit(dataset, epochs=3, initial_epoch=2, shuffle=False, callbacks=[checkpoint], verbose=0)
-    assert list(checkpoint.history) == ["accuracy", "loss", "seconds"]
-    assert [len(values) for values in checkpoint.history.values()] == [3, 3, 3]
-    assert checkpoints.resume(tmp_path)[1][:2] == past
-    assert sum(checkpoint.history["seconds"]) > 0
-
-
-def test_failed_write_leaves_the_good_file_and_no_rest(tmp_path):
-    path = tmp_path / "good.txt"
-    path.write_text("good")
-
-    def fail(part):
-        part.write_text("half")
-        raise OSError("No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        files.write_beside(path, fail)
-    assert path.read_text() == "good" and list(tmp_path.iterdir()) == [path]
 
 
 def test_live_curves_show_a_full_bar_and_a_figure(tiny, digits, shown):

@@ -6,7 +6,7 @@ no training used. Results go to models/card.json.
 
 import json
 
-from helpers import data, model_files, preflight
+from helpers import model_files, preflight
 from helpers.files import write_text
 from tools import records, trials
 
@@ -45,10 +45,7 @@ def summarise(shares):
 
 def main():
     """Measure both networks and write the record."""
-    preflight.load_tensorflow()
-    _, (images, labels) = data.load_mnist()
-    if not data.is_mnist(labels):
-        raise SystemExit("The card is about MNIST. Set MNIST_DIR to its folder.")
+    _, (images, labels) = records.load_mnist()
     record = {"command": "python -m tools.card", "machine": preflight.describe_machine()}
     for path in (model_files.ROBUST, model_files.SHIPPED):
         shares = trials.measure(model_files.load_model(path), images, labels)

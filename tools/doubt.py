@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers import corruptions, data, doubt, model_files, preflight
+from helpers import corruptions, data, doubt, model_files
 from helpers.files import write_beside, write_text
 from tools import non_digits, records
 
@@ -29,10 +29,7 @@ STRENGTH = 0.001  # inverse of the penalty on large weights
 
 def main():
     """Fit and record."""
-    preflight.load_tensorflow()
-    (images, labels), (test_images, test_labels) = data.load_mnist()
-    if not data.is_mnist(test_labels):
-        raise SystemExit("Doubt is fitted on MNIST. Set MNIST_DIR to its folder.")
+    (images, labels), (test_images, _) = records.load_mnist()
     training, validation = data.split_validation(images, labels)
     believed, others = make_sets(*training)
     fit(model_files.ROBUST, training[0][:REFERENCES], validation, believed, others)

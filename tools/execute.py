@@ -1,6 +1,7 @@
 """Execute one notebook in a fresh kernel, and see what it takes."""
 
 import contextlib
+import functools
 import re
 import shutil
 import signal
@@ -24,8 +25,26 @@ class NotebookError(Exception):
     """A notebook that did not run cleanly; the message names it, the cell and the cause."""
 
 
-def execute(path):
-    """Execute one notebook in its own folder; return it, the seconds and the peak memory in MB."""
+def start_again(start):
+    """Let a kernel that dies at its start be started once more.
+
+    Its ports are chosen before it has them, so that another process may take one meanwhile.
+    """
+
+    @functools.wraps(start)
+    def start_up_to_twice(*args, **kwargs):
+        with contextlib.suppress(RuntimeError):
+            return start(*args, **kwargs)
+        return start(*args, **kwargs)
+
+    return start_up_to_twice
+
+
+def execute(path, again=True):
+    """Execute one notebook in its own folder; return it, the seconds and the peak memory in MB.
+
+    A kernel that dies at its start is started `again`, as by `start_again`.
+    """
     notebook = nbformat.read(path, as_version=4)
     started = notebook.cells[:1]
     client = make_client(notebook, path, lambda cell, cell_index: started.append(cell))
@@ -41,8 +60,10 @@ def execute(path):
     except CellTimeoutError:
         raise stopped(path, started, f"it took longer than {CELL_SECONDS} seconds") from None
     except RuntimeError:
+        if again and not processes:
+            return execute(path, again=False)
         text, killed = said.read_text("utf-8", "replace"), count_killed() - killed_before
-        raise stopped(path, started, explain_death(processes[0], text, killed)) from None
+        raise stopped(path, started, explain_death(*processes or [None], text, killed)) from None
     except AssertionError:  # what nbclient makes of Ctrl-C
         raise KeyboardInterrupt from None
     finally:

@@ -7,7 +7,7 @@ finished; they are measured on validation digits, spoiled by `tools.trials`.
 import json
 from dataclasses import asdict, replace
 
-from helpers import corruptions, data, model, model_files, preflight
+from helpers import corruptions, data, model, model_files
 from helpers.files import write_text
 from tools import records, train, trials
 
@@ -24,10 +24,7 @@ RECIPE = replace(train.RECIPES["robust"], epochs=3, plain_epochs=0)
 
 def main():
     """Train and record what is not recorded yet."""
-    preflight.load_tensorflow()
-    (images, labels), (_, test_labels) = data.load_mnist()
-    if not data.is_mnist(test_labels):
-        raise SystemExit("The record is made from MNIST. Set MNIST_DIR to its folder.")
+    (images, labels), _ = records.load_mnist()
     training, validation = data.split_validation(images, labels)
     families = {"everything": tuple(corruptions.FAMILIES), "nothing": ()}
     for family in MEASURED_ON:

@@ -17,7 +17,7 @@ from helpers import preflight
 from helpers.files import write_text
 from tools import lessons
 from tools.execute import NotebookError, execute
-from tools.run import find_notebooks, have_mnist, report
+from tools.run import find_notebooks, have_mnist, report, tell_failure
 
 MEASURED = lessons.ROOT / "benchmarks" / "notebooks.json"
 SMALL_MB = 1500
@@ -29,20 +29,17 @@ def main(arguments=None):
     parser.add_argument("notebooks", nargs="*", help="only these (default: all)")
     parser.add_argument("--small", action="store_true", help="on one core, with 1.5 GB (Linux)")
     parser.add_argument("--times", type=int, default=3, help="executions of each (3)", metavar="N")
-    options = parser.parse_args(arguments)
-    try:
-        paths = find_notebooks(options.notebooks)
-        if options.small:
-            become_small(psutil.Process())
-        if not have_mnist():
-            raise NotebookError("Times are those of MNIST: set MNIST_DIR to a folder that has it.")
-        note({path.stem: measure(path, options.times) for path in paths}, options.small)
-    except NotebookError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return tell_failure(measure_all, parser.parse_args(arguments))
+
+
+def measure_all(options):
+    """Execute the notebooks some times, and note what they take."""
+    paths = find_notebooks(options.notebooks)
+    if options.small:
+        become_small(psutil.Process())
+    if not have_mnist():
+        raise NotebookError("Times are those of MNIST: set MNIST_DIR to a folder that has it.")
+    note({path.stem: measure(path, options.times) for path in paths}, options.small)
 
 
 def measure(path, times):

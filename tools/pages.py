@@ -94,10 +94,12 @@ def write_pages(paths, folder, load, front=None):
         front = PAD if (folder / pad.NAME).is_file() else ""
     folder.mkdir(parents=True, exist_ok=True)
     shown = {}
-    for path in paths:
-        shown[path.stem] = load(path)
-        page = render(shown[path.stem], path, paths)
-        write_text(folder / f"{path.stem}.html", page)
+    try:
+        for path in paths:
+            shown[path.stem] = load(path)
+            page = render(shown[path.stem], path, paths)
+            write_text(folder / f"{path.stem}.html", page)
+    finally:  # where a notebook fails, the index lists those before it
         write_text(folder / "index.html", render_index(shown, front))
 
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers import data, inside, model, model_files, preflight
+from helpers import data, inside, model, model_files
 from helpers.files import write_text
 from tools import records
 
@@ -24,10 +24,7 @@ SEEDS = range(3)  # of networks that were never trained
 
 def main():
     """Measure and record what is not recorded yet."""
-    preflight.load_tensorflow()
-    (images, labels), test = data.load_mnist()
-    if not data.is_mnist(test[1]):
-        raise SystemExit("The record is made from MNIST. Set MNIST_DIR to its folder.")
+    (images, labels), test = records.load_mnist()
     training, _ = data.split_validation(images, labels)
     chosen = np.random.default_rng(0).permutation(len(training[1]))[:LEARNED]
     lesson = tuple(part[chosen] for part in training)

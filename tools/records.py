@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from helpers import model_files, plots
+from helpers import data, model_files, plots, preflight
 from helpers.files import write_beside, write_text
 from tools import scores
 
@@ -88,3 +88,16 @@ def draw_mistakes(path, images, labels, probabilities):
     plots.use_style()
     fig = plots.draw_digits(images[wrong], titles, columns=10, size=0.72)
     write_beside(path, lambda part: fig.savefig(part, dpi=100))
+
+
+def load_mnist():
+    """Load TensorFlow and MNIST for a record, as `data.load_mnist` returns it.
+
+    Raises:
+        SystemExit: there is no MNIST; what is recorded is measured on nothing else.
+    """
+    preflight.load_tensorflow()
+    loaded = data.load_mnist()
+    if not data.is_mnist(loaded[0][1]):
+        raise SystemExit("What is recorded is measured on MNIST. Set MNIST_DIR to its folder.")
+    return loaded

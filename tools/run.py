@@ -25,23 +25,33 @@ def main(arguments=None):
         stream.reconfigure(errors="replace")  # a Windows console may lack a character
     # Their causes are reported below, in one or two lines.
     logging.getLogger("traitlets").setLevel(logging.CRITICAL)
+    return tell_failure(save_or_show, options)
+
+
+def tell_failure(work, options):
+    """Do what the options ask for; return the exit status, and say in two lines why it failed."""
     try:
-        paths = find_notebooks(options.notebooks)
-        real = have_mnist()
-        if options.save and not real:
-            raise NotebookError("--save needs real MNIST: set MNIST_DIR to a folder that holds it.")
-        if options.save:
-            save_all(paths)
-        else:
-            if not options.notebooks:
-                print(f"Draw on {pad.write_pad(options.out.resolve())}", flush=True)
-            write_pages(paths, options.out.resolve())
+        work(options)
     except NotebookError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def save_or_show(options):
+    """Execute the notebooks, and save them or write their pages."""
+    paths = find_notebooks(options.notebooks)
+    real = have_mnist()
+    if options.save and not real:
+        raise NotebookError("--save needs real MNIST: set MNIST_DIR to a folder that holds it.")
+    if options.save:
+        save_all(paths)
+        return
+    if not options.notebooks:
+        print(f"Draw on {pad.write_pad(options.out.resolve())}", flush=True)
+    write_pages(paths, options.out.resolve())
 
 
 def read_options(arguments):

@@ -64,7 +64,7 @@ def check_08_2(answer):
         0.0278: "That is how much of everything is refused. Which part of it are digits?",
         0.357: "That takes 1 % of all boxes for the digits. How many boxes hold one?",
     }
-    expect_share(answer, 98 / 278, misconceptions, tolerance=0.002)
+    expect_share(answer, 98 / 278, misconceptions, tolerance=0.003)
     return "A third of what a good threshold refuses are digits, since digits are so many."
 
 
