@@ -26,7 +26,7 @@ from helpers.files import write_text
 
 RECORD = preflight.ROOT / "models" / "two_machines.json"
 STEPS = 10
-REPEATS = 100
+REPEATS = 60
 LIMIT = 600  # seconds, for all that is asked of the processes at once
 # Assumed: MB/s, and the milliseconds that a message is on its way.
 NETWORKS = {
