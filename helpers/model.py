@@ -1,13 +1,11 @@
 """The network: 21 layers, 597,738 parameters, and how it reads."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from helpers import inputs
+from helpers import inputs, preflight
 
 
 @keras.saving.register_keras_serializable("mnist_cnn")
@@ -89,10 +87,7 @@ def training_dtype():
         `"mixed_bfloat16"` (16-bit arithmetic, 32-bit weights) or `"float32"`. Without the
         CPU's own instructions bfloat16 is emulated, and slower.
     """
-    cpu = Path("/proc/cpuinfo")  # only Linux tells
-    flags = cpu.read_text(encoding="utf-8", errors="replace") if cpu.is_file() else ""
-    native = "avx512_bf16" in flags or "amx_bf16" in flags
-    return "mixed_bfloat16" if native else "float32"
+    return "mixed_bfloat16" if preflight.multiplies_bfloat16() else "float32"
 
 
 def plain_copy(model):
