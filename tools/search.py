@@ -12,12 +12,11 @@ import json
 import time
 
 import numpy as np
-import tensorflow as tf
 from scipy import stats
 
 from helpers import augmentation, data, model, model_files, preflight
 from helpers.files import write_text
-from tools import records, train
+from tools import cluster, records, train
 
 RECORD = model_files.MODELS / "search.json"
 SMALL = train.RECIPES["one_epoch"].limits
@@ -25,12 +24,6 @@ STRONG = train.RECIPES["best"].limits
 SMOOTH = {"label_smoothing": 0.05, "dropout": 0.3}
 TWO = {"epochs": 2}
 MUON = {"epochs": 2, "optimizer": "muon"}
-
-# Dask has its workers give memory back at once: a third of a run's CPU time went to page faults.
-KEEP_MEMORY = {
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**31 - 1,
-    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
-}
 
 # A group: the recipe that its configurations start from, and what each of them changes.
 GROUPS = {
@@ -129,7 +122,8 @@ def run_all(tasks, jobs):
 
     # A process each, which ends with this one; without a page to watch them by.
     pool = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
-    with dask.config.set(KEEP_MEMORY), LocalCluster(**pool) as cluster, Client(cluster) as client:
+    keep_memory = dask.config.set(cluster.KEEP_MEMORY)
+    with keep_memory, LocalCluster(**pool) as workers, Client(workers) as client:
         futures = [client.submit(try_seed, *task, cores, pure=False) for task in tasks]
         yield from (future.result() for future in as_completed(futures))
 
@@ -152,9 +146,7 @@ def try_seed(group, name, seed, cores):
     Returns:
         `((group, name, seed), run)`, the second for the record.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(cores)
-    tf.config.threading.set_inter_op_parallelism_threads(cores)
-    preflight.load_tensorflow()
+    train.load_tensorflow(cores)
     training, (images, labels) = load_split()
     began = time.perf_counter(), time.process_time()
     network, _ = train.train(find_recipe(group, name), *training, seed)

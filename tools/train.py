@@ -19,7 +19,6 @@ import tensorflow as tf
 from helpers import (
     augmentation,
     corruptions,
-    data,
     model,
     model_files,
     preflight,
@@ -170,11 +169,8 @@ def make_spoiled_stages(recipe, images, labels, seed):
 def main(arguments=None):
     """Train and record the seeds that the command line asks for and that are not recorded yet."""
     options = read_options(arguments)
-    preflight.load_tensorflow()
-    digits = data.load_mnist()
+    digits = records.load_mnist()
     _, (test_images, test_labels) = digits
-    if not data.is_mnist(test_labels):
-        raise SystemExit("The models are made from MNIST. Set MNIST_DIR to its folder.")
     begin, done = time.monotonic(), 0
     with contextlib.ExitStack() as claims:
         seeds = claim_missing(options.recipe, options.seeds, claims)
@@ -272,6 +268,13 @@ def train_seeds(name, seeds, digits, jobs=1, address=None):
             yield seed, run
 
 
+def load_tensorflow(cores):
+    """Load TensorFlow in a process of its own, for so many cores."""
+    tf.config.threading.set_intra_op_parallelism_threads(cores)
+    tf.config.threading.set_inter_op_parallelism_threads(cores)
+    preflight.load_tensorflow()
+
+
 def train_apart(name, seed, digits, mark, cores):
     """Train one seed of a recipe in a worker of a cluster.
 
@@ -283,9 +286,7 @@ def train_apart(name, seed, digits, mark, cores):
     Returns:
         `(run, network)`: as of `train_seed`, and the content of the network's file.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(cores)
-    tf.config.threading.set_inter_op_parallelism_threads(cores)
-    preflight.load_tensorflow()
+    load_tensorflow(cores)
     folder = run_folder(f"{name}_seed_{seed}_{mark}")
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_begin=lambda batch, logs: cluster.check_wanted()
