@@ -45,6 +45,17 @@ def test_differences_are_paired_by_seed(runs, capsys):
     assert lines[2].endswith("+51.5 against base, 95 % interval +7.0 to +96.0")
 
 
+def test_runs_on_a_card_are_kept_apart(runs, monkeypatch, capsys):
+    monkeypatch.setattr(search, "run_on_gpu", lambda tasks: (search.try_seed(*t, 0) for t in tasks))
+    search.main(["race/base", "race/adamw", "--seeds", "2"])  # 1, 9 and 4, 16
+    search.main(["race/base", "race/adamw", "--seeds", "2", "--gpu"])  # 25, 49 and 36, 64
+    assert len(runs) == 8
+    adamw = search.read_record()["race"]["configurations"]["adamw"]
+    assert [run["errors"] for run in adamw["on_gpu"].values()] == [36, 64]
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("race/adamw, on a GPU: 50.0 errors in the mean of 2, 9 CPU seconds; +13")
+
+
 def test_a_name_keeps_to_what_it_was_recorded_with(runs, monkeypatch):
     search.main(["race/adamw", "--seeds", "1"])
     monkeypatch.setitem(search.GROUPS["race"][1], "adamw", {"epochs": 4})
@@ -62,9 +73,26 @@ def test_record_is_of_the_configurations_as_they_are():
         for name, configuration in found["configurations"].items():
             changes = json.loads(json.dumps(configurations[name]))
             assert configuration["changes"] == changes, f"{group}/{name}"
-            for run in configuration["runs"].values():
+            on_gpu = configuration.get("on_gpu", {})
+            for run in [*configuration["runs"].values(), *on_gpu.values()]:
                 assert run["errors"] == len(set(run["misread"])) and max(run["misread"]) < 5_000
-                assert 0 < run["loss"] < 1 and run["cpu_seconds"] > 0
+                assert 0 < run["loss"] < 1 and run["seconds"] > 0
+            assert all(run["cpu_seconds"] > 0 for run in configuration["runs"].values())
+
+
+def test_looks_at_the_test_images_are_of_what_was_chosen():
+    looks = search.read_record()["test"]
+    for name, look in looks.items():
+        group, configuration = name.split("/")
+        assert configuration in search.read_record()[group]["configurations"]
+        for read in (look["plain"], look["shifted"]):
+            mean = 1 - np.mean(read["errors"]) / 10_000
+            assert read["spread"]["mean"] == pytest.approx(mean, abs=1e-6)
+            assert len(read["errors"]) == read["spread"]["seeds"]
+
+
+def test_what_was_chosen_is_the_recipe_race():
+    assert search.find_recipe("race", "muon_smooth_larger_steps") == train.RECIPES["race"]
 
 
 def test_half_of_the_last_epoch_shows_the_images_as_they_are(digits):

@@ -60,7 +60,7 @@ def write_record(name, record, probabilities):
     path = model_files.MODELS / f"{name}.json"
     write_beside(path.with_suffix(".npz"), lambda part: np.savez_compressed(part, **probabilities))
     write_text(path, json.dumps(record, indent=1) + "\n")
-    _write_digests(path, path.with_suffix(".npz"))
+    write_digests(path, path.with_suffix(".npz"))
 
 
 def record_digests(*paths):
@@ -70,11 +70,11 @@ def record_digests(*paths):
         paths: of the files, complete and final.
     """
     with hold("models"):
-        _write_digests(*paths)
+        write_digests(*paths)
 
 
-def _write_digests(*paths):
-    """Do what `record_digests` does, where "models" is held already."""
+def write_digests(*paths):
+    """Record digests as `record_digests` does, where "models" is held already."""
     folder = paths[0].parent
     digests = model_files.read_digests(folder) | {
         path.name: model_files.digest(path) for path in paths

@@ -2,7 +2,10 @@
 
 Every configuration is trained on the 55,000 of the split, with the same seeds as the recipe that
 it changes, and reads the 5,000. Each run is added to models/search.json as it is finished, and
-nothing is left out; what is recorded is not trained again. The test images are not read.
+nothing is left out; what is recorded is not trained again. The test images are not read. With
+`--gpu` a graphics card trains all seeds of a configuration side by side, by `tools.gpu`; such runs
+are recorded beside those of the CPU, which say what a change costs. With `--test` a card trains
+what was chosen on all 60,000 and reads the test images; each such look stays on record.
 """
 
 import argparse
@@ -12,16 +15,17 @@ import json
 import time
 
 import numpy as np
-from scipy import stats
 
 from helpers import augmentation, data, model, model_files, preflight
 from helpers.files import write_text
-from tools import cluster, records, train
+from tools import cluster, records, scores, train
 
 RECORD = model_files.MODELS / "search.json"
 SMALL = train.RECIPES["one_epoch"].limits
 STRONG = train.RECIPES["best"].limits
 SMOOTH = {"label_smoothing": 0.05, "dropout": 0.3}
+LARGE = {"rotation": 15.0, "zoom": 0.15, "shear": 0.2, "shift": 3.0, "elastic": 1.5}
+SMOOTHER = {"label_smoothing": 0.1, "dropout": 0.4}
 TWO = {"epochs": 2}
 MUON = {"epochs": 2, "optimizer": "muon"}
 
@@ -68,16 +72,12 @@ GROUPS = {
         "best",
         {
             "base": {},
-            "smooth_0.05": {"label_smoothing": 0.05},
             "smooth_0.05_dropout_0.4": {"label_smoothing": 0.05, "dropout": 0.4},
-            "smooth_0.1_dropout_0.3": {"label_smoothing": 0.1, "dropout": 0.3},
-            "smooth_0.1_dropout_0.4": {"label_smoothing": 0.1, "dropout": 0.4},
-            "muon_smooth": {"optimizer": "muon", "label_smoothing": 0.1, "dropout": 0.4},
-            "quick_transforms": {
-                "limits": augmentation.LIMITS,
-                "label_smoothing": 0.1,
-                "dropout": 0.4,
-            },
+            "smooth_0.1_dropout_0.4": SMOOTHER,
+            "muon_smooth": SMOOTHER | {"optimizer": "muon"},
+            "larger_transforms": SMOOTHER | {"limits": LARGE},
+            "thirty": {"epochs": 30},
+            "thirty_smooth": SMOOTHER | {"epochs": 30},
         },
     ),
 }
@@ -91,7 +91,12 @@ def main(arguments=None):
         "names", nargs="*", help="ledger, race, best, or ledger/muon for one (all)", metavar="NAME"
     )
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1 (3)", metavar="N")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (1)", metavar="N")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--jobs", type=int, default=1, help="runs at a time (1)", metavar="N")
+    place.add_argument("--gpu", action="store_true", help="train on a graphics card, by PyTorch")
+    place.add_argument(
+        "--test", action="store_true", help="the same on all 60,000, and read the test images"
+    )
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in GROUPS and name not in every:
@@ -104,9 +109,15 @@ def main(arguments=None):
         for name in every
         if asked in (name, name.partition("/")[0])
     ]
+    if options.test:
+        for name in chosen:
+            test_on_gpu(name, options.seeds)
+        return
     tasks = [(*name.split("/"), seed) for seed in range(options.seeds) for name in chosen]
-    for task, run in run_all([task for task in tasks if is_missing(*task)], options.jobs):
-        add_to_record(*task, run)
+    place = "on_gpu" if options.gpu else "runs"
+    tasks = [task for task in tasks if is_missing(*task, place)]
+    for task, run in run_on_gpu(tasks) if options.gpu else run_all(tasks, options.jobs):
+        add_to_record(*task, run, place)
     for group in dict.fromkeys(name.partition("/")[0] for name in chosen):
         print(*describe(group), sep="\n")
 
@@ -126,6 +137,64 @@ def run_all(tasks, jobs):
     with keep_memory, LocalCluster(**pool) as workers, Client(workers) as client:
         futures = [client.submit(try_seed, *task, cores, pure=False) for task in tasks]
         yield from (future.result() for future in as_completed(futures))
+
+
+def run_on_gpu(tasks):
+    """Train tasks on a graphics card, all seeds of a configuration at once; yield as `run_all`."""
+    from tools import gpu  # which needs PyTorch
+
+    training, (images, labels) = load_split()
+    for group, name in dict.fromkeys((group, name) for group, name, _ in tasks):
+        seeds = [seed for *found, seed in tasks if found == [group, name]]
+        began = time.perf_counter()
+        runs = gpu.train_together(find_recipe(group, name), *training, seeds)
+        seconds = round((time.perf_counter() - began) / len(seeds), 2)
+        for seed, run in zip(seeds, runs, strict=True):
+            result = measure(gpu.predict(run, images), labels)
+            yield (group, name, seed), {**result, "seconds": seconds, **gpu.describe_machine()}
+
+
+def test_on_gpu(name, number):
+    """Train seeds of a configuration on all 60,000, read the test images, and record the look."""
+    from tools import gpu  # which needs PyTorch
+
+    training, (images, labels) = data.load_mnist()
+    began = time.perf_counter()
+    runs = gpu.train_together(find_recipe(*name.split("/")), *training, range(number))
+    seconds = round((time.perf_counter() - began) / number, 2)
+    read = [
+        [gpu.predict(run, np.roll(images, shift, axis=(1, 2))) for shift in train.SHIFTS]
+        for run in runs
+    ]
+    result = summarise_test([parts[0] for parts in read], np.mean(read, axis=1), labels)
+    update_record(
+        lambda record: record.setdefault("test", {}).update(
+            {name: {**result, "seconds": seconds, **gpu.describe_machine()}}
+        )
+    )
+    print(name, result, flush=True)
+
+
+def summarise_test(plain, shifted, labels):
+    """Describe what the seeds of a configuration read of the test images.
+
+    Args:
+        plain: the seeds' probabilities, `(seeds, n, 10)`.
+        shifted: the same as means over `train.SHIFTS`.
+        labels: `(n,)`.
+
+    Returns:
+        A dict: for "plain" and "shifted" the `errors` of each seed, their `spread`, and the
+        `ensemble` of all (see `tools.scores`).
+    """
+    result = {}
+    for key, read in (("plain", np.asarray(plain)), ("shifted", np.asarray(shifted))):
+        result[key] = {
+            "errors": [scores.measure(seed, labels)["errors"] for seed in read],
+            "spread": scores.spread([scores.accuracy(seed, labels) for seed in read]),
+            "ensemble": scores.ensemble(read, labels),
+        }
+    return result
 
 
 def find_recipe(group, name):
@@ -192,8 +261,12 @@ def read_record():
     return {"command": "python -m tools.search", "training": 55_000, "validation": 5_000}
 
 
-def is_missing(group, name, seed):
+def is_missing(group, name, seed, place="runs"):
     """Tell whether to train a seed of a configuration.
+
+    Args:
+        group, name, seed: see `try_seed`.
+        place: "runs", or "on_gpu" for those of a graphics card.
 
     Raises:
         SystemExit: the configuration was another when its first seed was recorded.
@@ -204,39 +277,56 @@ def is_missing(group, name, seed):
             f"{group}/{name} was recorded with other changes: {found['changes']}. Give the new "
             "configuration a name of its own, so that the record keeps both."
         )
-    return not found or f"seed_{seed}" not in found["runs"]
+    return not found or f"seed_{seed}" not in found.get(place, {})
 
 
-def add_to_record(group, name, seed, run):
-    """Add a run to models/search.json, which may have grown since."""
-    record = read_record()
+def add_to_record(group, name, seed, run, place="runs"):
+    """Add a run to models/search.json."""
     base, configurations = GROUPS[group]
     recipe = dataclasses.asdict(train.RECIPES[base])
-    found = record.setdefault(group, {"base": base, "recipe": recipe, "configurations": {}})
-    empty = {"changes": configurations[name], "runs": {}}
-    runs = found["configurations"].setdefault(name, empty)["runs"]
-    runs[f"seed_{seed}"] = run
-    write_text(RECORD, json.dumps(record, indent=1) + "\n")
-    records.record_digests(RECORD)
+
+    def add(record):
+        found = record.setdefault(group, {"base": base, "recipe": recipe, "configurations": {}})
+        empty = {"changes": configurations[name], "runs": {}}
+        runs = found["configurations"].setdefault(name, empty).setdefault(place, {})
+        runs[f"seed_{seed}"] = run
+
+    update_record(add)
     print(f"{group}/{name}, seed {seed}: {run['errors']} of 5,000, loss {run['loss']}", flush=True)
 
 
+def update_record(change):
+    """Let a function change the record, which no other command changes meanwhile."""
+    with records.hold("models"):
+        record = read_record()
+        change(record)
+        write_text(RECORD, json.dumps(record, indent=1) + "\n")
+        records.write_digests(RECORD)
+
+
 def describe(group):
-    """Return a line for each configuration of a group: its difference from "base", seed by seed."""
+    """Return lines on the configurations of a group: differences from "base", seed by seed."""
     lines, found = [], read_record().get(group, {"configurations": {}})["configurations"]
-    base = found.get("base", {"runs": {}})["runs"]
-    for name, configuration in found.items():
-        runs = configuration["runs"]
-        mean, cpu = (np.mean([r[key] for r in runs.values()]) for key in ("errors", "cpu_seconds"))
-        line = (
-            f"{group}/{name}: {mean:.1f} errors in the mean of {len(runs)}, {cpu:.0f} CPU seconds"
-        )
-        more = [runs[seed]["errors"] - base[seed]["errors"] for seed in runs.keys() & base.keys()]
-        if name != "base" and len(more) > 1:
-            low, high = stats.ttest_1samp(more, 0).confidence_interval(0.95)
-            line += f"; {np.mean(more):+.1f} against base, 95 % interval {low:+.1f} to {high:+.1f}"
-        lines.append(line)
+    for place in ("runs", "on_gpu"):
+        base = found.get("base", {}).get(place, {})
+        for name, configuration in found.items():
+            if runs := configuration.get(place):
+                described = describe_runs(runs, base if name != "base" else {})
+                lines.append(f"{group}/{name}{', on a GPU' * (place == 'on_gpu')}: {described}")
     return lines
+
+
+def describe_runs(runs, base):
+    """Describe a configuration's runs in a line, and their differences from those of the base."""
+    errors = [run["errors"] for run in runs.values()]
+    line = f"{np.mean(errors):.1f} errors in the mean of {len(errors)}"
+    if cpu := [run["cpu_seconds"] for run in runs.values() if "cpu_seconds" in run]:
+        line += f", {np.mean(cpu):.0f} CPU seconds"
+    if len(runs.keys() & base.keys()) > 1:
+        more = scores.compare(runs, base)
+        low, high = more["interval"]
+        line += f"; {more['mean']:+.1f} against base, 95 % interval {low:+.1f} to {high:+.1f}"
+    return line
 
 
 if __name__ == "__main__":
