@@ -25,7 +25,10 @@ class Race(keras.callbacks.Callback):
         self.images, self.labels, self.start, self.rows = images, labels, start, []
 
     def on_epoch_end(self, epoch, logs=None):
-        result = scores.measure(model.predict(self.model, self.images), self.labels)
+        self.note(model.predict(self.model, self.images))
+
+    def note(self, probabilities):
+        result = scores.measure(probabilities, self.labels)
         seconds = round(time.perf_counter() - self.start, 2)
         self.rows.append({"seconds": seconds, "accuracy": result["accuracy"]})
 
@@ -75,9 +78,45 @@ def lineage_2017(images, labels, race, seed):
     network.fit(dataset.take(60_000 // 64), epochs=5, shuffle=False, callbacks=[race], verbose=0)
 
 
+def train_mnist_fast(images, labels, race, seed):
+    """Train what T. Oikarinen's train_mnist_fast describes: 99 % in one epoch, in PyTorch.
+
+    The fastest published recipe that was found (2021; 0.76 s on a laptop's graphics card). The rate
+    rises and falls linearly, with its peak in the middle; all else that the description leaves open
+    is PyTorch's default.
+    """
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    network = nn.Sequential(
+        nn.Conv2d(1, 24, 5), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(24, 32, 3), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Flatten(), nn.Linear(800, 256), nn.ReLU(), nn.Linear(256, 10),
+    )  # fmt: skip
+    steps = -(-len(images) // 256)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01, betas=(0.7, 0.9))
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: 1 - abs(2 * (step + 1) / (steps + 1) - 1)
+    )
+    digits = (torch.from_numpy(model.scale(images)[..., 0])[:, None] - 0.1307) / 0.3081
+    labels = torch.from_numpy(labels).long()
+    for batch in torch.randperm(len(digits)).split(256):
+        loss = nn.functional.cross_entropy(network(digits[batch]), labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rate.step()
+    with torch.no_grad():
+        asked = torch.from_numpy(model.scale(race.images)[..., 0])[:, None]
+        race.note(network((asked - 0.1307) / 0.3081).numpy())
+
+
 RUNNERS = {
     "one_epoch": partial(project, "one_epoch"),
     "quick": partial(project, "quick"),
+    "race": partial(project, "race"),
+    "train_mnist_fast": train_mnist_fast,
     "keras-example": keras_example,
     "lineage-2017": lineage_2017,
 }

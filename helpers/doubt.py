@@ -46,11 +46,7 @@ def look(network, images, batch_size=50):
     """
     with warnings.catch_warnings(action="ignore"):  # that it looks odd is what doubt is for
         inputs.check_images(images)
-    maps = [network.get_layer(f"activation_{number}").output for number in range(1, 5)]
-    squares = [ops.mean(ops.square(part), (1, 2)) for part in maps]
-    channels = [ops.mean(part, (1, 2)) for part in maps] + [ops.sqrt(part) for part in squares]
-    last = [network.get_layer(name).output for name in ("dense_2", "activation_5")]
-    taps = keras.Model(network.inputs[0], [*last, ops.concatenate(channels, axis=1)])
+    taps = keras.Model(network.inputs[0], tap(network))
     batches = [  # called, not `predict`: nothing is compiled anew for each call
         taps(images[i : i + batch_size, ..., np.newaxis].astype("float32") / 255, training=False)
         for i in range(0, len(images), batch_size)
@@ -58,6 +54,44 @@ def look(network, images, batch_size=50):
     scores, features, channels = (np.concatenate(part) for part in zip(*batches, strict=True))
     length = np.linalg.norm(features, axis=1, keepdims=True)
     return Looks(scores, features / np.maximum(length, 1e-6), channels)
+
+
+def tap(network):
+    """Return Keras' symbols of what `Looks` holds, the features still of any length."""
+    maps = [network.get_layer(f"activation_{number}").output for number in range(1, 5)]
+    squares = [ops.mean(ops.square(part), (1, 2)) for part in maps]
+    channels = [ops.mean(part, (1, 2)) for part in maps] + [ops.sqrt(part) for part in squares]
+    last = [network.get_layer(name).output for name in ("dense_2", "activation_5")]
+    return [*last, ops.concatenate(channels, axis=1)]
+
+
+def join(network, judge):
+    """Make one network of a network and its judge, so that doubt goes where the network goes.
+
+    The arithmetic is that of `Judge.read`, in operations that LiteRT has too.
+
+    Args:
+        network: the one that the judge was fitted for, in float32.
+        judge: a `Judge`.
+
+    Returns:
+        A `keras.Model` from float32 `(n, 28, 28, 1)`, 0 to 1, to `(n, 11)`: ten calibrated
+        probabilities, and the doubt.
+    """
+    scores, features, channels = tap(network)
+    ordered = ops.top_k(scores / judge.temperature, 10)[0]
+    odds = ops.logsumexp(ordered[:, 1:], axis=1, keepdims=True) - ordered[:, :1]
+    features = features / ops.maximum(ops.norm(features, axis=1, keepdims=True), 1e-6)
+    # A layer: of a constant a converter would keep many copies.
+    compare = keras.layers.Dense(len(judge.references), use_bias=False)
+    nearest = ops.max(compare(features), axis=1, keepdims=True)
+    compare.set_weights([judge.references.T])
+    distances = ops.sqrt(ops.maximum(2 - 2 * nearest, 0))
+    signs = ops.concatenate([odds, distances, features, channels], axis=1)
+    is_digit = ops.sigmoid(-(ops.matmul(signs, judge.weights[:, np.newaxis]) + judge.bias))
+    probabilities = ops.softmax(scores / judge.temperature)
+    doubt = 1 - is_digit * ops.max(probabilities, axis=1, keepdims=True)
+    return keras.Model(network.inputs[0], ops.concatenate([probabilities, doubt], axis=1))
 
 
 def read_digits(networks, judge, test_images, validation_images):

@@ -49,7 +49,7 @@ def open_litert(model):
 
     Returns:
         A function that reads on one core: uint8 `(n, 28, 28)`, 0 (paper) to 255 (ink), to
-        probabilities, float32 `(n, 10)`.
+        probabilities, float32 `(n, 10)`, or whatever the network answers with for each.
 
     Raises:
         ValueError: it is no LiteRT model.
@@ -64,17 +64,14 @@ def open_litert(model):
     with quiet():
         interpreter = Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()
-    into, out = (
-        details[0]["index"]
-        for details in (interpreter.get_input_details(), interpreter.get_output_details())
-    )
+    into, out = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
     def read_one(image):
-        interpreter.set_tensor(into, image)
+        interpreter.set_tensor(into["index"], image)
         interpreter.invoke()
-        return interpreter.get_tensor(out)[0]
+        return interpreter.get_tensor(out["index"])[0]
 
-    return lambda images: read_each(read_one, images)
+    return lambda images: read_each(read_one, images, out["shape"][-1])
 
 
 def open_onnx(path):
@@ -88,10 +85,10 @@ def open_onnx(path):
     return lambda images: read_each(lambda image: session.run(None, {name: image})[0][0], images)
 
 
-def read_each(read_one, images):
-    """Read images one by one: float32 `(1, 28, 28, 1)`, 0 to 1, to `(10,)` each."""
+def read_each(read_one, images, answers=10):
+    """Read images one by one: float32 `(1, 28, 28, 1)`, 0 to 1, to so many answers each."""
     scaled = images[:, np.newaxis, :, :, np.newaxis].astype("float32") / 255
-    return np.array([read_one(image) for image in scaled], "float32").reshape(-1, 10)
+    return np.array([read_one(image) for image in scaled], "float32").reshape(-1, answers)
 
 
 @contextlib.contextmanager

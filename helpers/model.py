@@ -1,13 +1,11 @@
 """The network: 21 layers, 597,738 parameters, and how it reads."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from helpers import inputs
+from helpers import inputs, preflight
 
 
 @keras.saving.register_keras_serializable("mnist_cnn")
@@ -42,7 +40,9 @@ class BatchNormalization(layers.BatchNormalization):
         return outputs if len(inputs.shape) == 4 else tf.reshape(outputs, tf.shape(inputs))
 
 
-def build_model(batch_norm_momentum=0.9, dtype="float32", normalization=BatchNormalization):
+def build_model(
+    batch_norm_momentum=0.9, dtype="float32", normalization=BatchNormalization, dropout=0.2
+):
     """Build the network of notebook 02, untrained and not compiled.
 
     Args:
@@ -50,6 +50,7 @@ def build_model(batch_norm_momentum=0.9, dtype="float32", normalization=BatchNor
             Keras' default of 0.99 lags behind in a run of three epochs; notebook 03 shows it.
         dtype: what the layers compute in; `training_dtype()` is the fastest for this CPU.
         normalization: the class of the five normalisation layers.
+        dropout: the share of the 512 features that training leaves out at a time.
 
     Returns:
         A `keras.Sequential`: float32 `(n, 28, 28, 1)` in [0, 1] to class probabilities, float32
@@ -72,7 +73,7 @@ def build_model(batch_norm_momentum=0.9, dtype="float32", normalization=BatchNor
         layers.Dense(512, dtype=dtype, name="dense_1"),
         normalization(momentum=batch_norm_momentum, dtype=dtype, name="batch_normalization_5"),
         layers.Activation("relu", dtype=dtype, name="activation_5"),
-        layers.Dropout(0.2, dtype=dtype, name="dropout_1"),
+        layers.Dropout(dropout, dtype=dtype, name="dropout_1"),
         layers.Dense(10, dtype=dtype, name="dense_2"),
         layers.Activation("softmax", dtype="float32", name="activation_6"),
     ]
@@ -86,10 +87,7 @@ def training_dtype():
         `"mixed_bfloat16"` (16-bit arithmetic, 32-bit weights) or `"float32"`. Without the
         CPU's own instructions bfloat16 is emulated, and slower.
     """
-    cpu = Path("/proc/cpuinfo")  # only Linux tells
-    flags = cpu.read_text(encoding="utf-8", errors="replace") if cpu.is_file() else ""
-    native = "avx512_bf16" in flags or "amx_bf16" in flags
-    return "mixed_bfloat16" if native else "float32"
+    return "mixed_bfloat16" if preflight.multiplies_bfloat16() else "float32"
 
 
 def plain_copy(model):
@@ -105,7 +103,8 @@ def plain_copy(model):
         A `keras.Sequential` with the same weights, no custom objects, and no optimizer.
     """
     momentum = model.get_layer("batch_normalization_1").momentum
-    plain = build_model(momentum, normalization=layers.BatchNormalization)
+    dropout = model.get_layer("dropout_1").rate
+    plain = build_model(momentum, normalization=layers.BatchNormalization, dropout=dropout)
     plain.set_weights(model.get_weights())
     for layer in plain.layers:
         config = _leave_out_none(layer.get_config())

@@ -341,11 +341,19 @@ def _read_memory_left(folder=CONTAINER):
     return math.inf
 
 
+def multiplies_bfloat16():
+    """Tell whether this CPU has instructions for bfloat16; only Linux says so."""
+    cpu = Path("/proc/cpuinfo")
+    flags = cpu.read_text(encoding="utf-8", errors="replace") if cpu.is_file() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
 def describe_machine():
     """Describe this machine and its main packages, for a results file.
 
     Returns:
-        A dict of str: CPU, cores, system, and versions of Python, TensorFlow and Keras.
+        A dict of str: CPU, cores, system, whether it multiplies bfloat16 itself, and versions of
+        Python, TensorFlow and Keras.
     """
     cpu = platform.processor() or platform.machine()
     details = Path("/proc/cpuinfo")  # Linux; elsewhere platform knows the name
@@ -357,6 +365,7 @@ def describe_machine():
         "cpu": cpu,
         "cores": str(count_cores()),
         "system": platform.system(),
+        "bfloat16": "yes" if multiplies_bfloat16() else "no",
         "python": platform.python_version(),
         **versions,
     }

@@ -73,20 +73,16 @@ def one_cycle(steps, peak=PEAK_LEARNING_RATE):
     )
 
 
-def compile_model(network, steps, weight_decay=0.01, label_smoothing=0.0):
+def compile_model(network, steps):
     """Compile a model as notebook 03 does: cross-entropy, and AdamW on the one-cycle schedule.
 
     Args:
         network: a Keras classifier that returns probabilities.
         steps: batches in the whole run.
-        weight_decay: how strongly all parameters are pulled towards 0.
-        label_smoothing: the share of the target that all ten digits get alike (Szegedy and others,
-            "Rethinking the Inception architecture", 2016); above 0, labels must be one-hot.
     """
-    smoothed = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
     network.compile(
-        optimizer=keras.optimizers.AdamW(one_cycle(steps), weight_decay=weight_decay),
-        loss=smoothed if label_smoothing else "sparse_categorical_crossentropy",
+        optimizer=keras.optimizers.AdamW(one_cycle(steps), weight_decay=0.01),
+        loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
 

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -257,9 +258,13 @@ def check_styles(figure):
 def check_maps(figure):
     """Return the colour maps that do not get steadily lighter, or darker, for everybody.
 
-    A map of signed numbers may get darker to both ends where a minus marks what is below zero.
+    A map of signed numbers may get darker to both ends where a minus, drawn or written, marks what
+    is below zero.
     """
-    found, minus = [], any(mark["style"].endswith("_") for mark in figure["marks"])
+    found, texts = [], [text["text"] for text in figure["texts"]]
+    minus = any(mark["style"].endswith("_") for mark in figure["marks"])
+    # Written as `plots.draw_signed` does; the numbers of an axis have a longer minus.
+    minus = minus or any(re.fullmatch(r"-[\d.]+", text) for text in texts)
     for name in figure["maps"]:
         colours = mpl.colormaps[name](np.linspace(0, 1, 64))[:, :3]
         halves = (colours[31::-1], colours[32:]) if minus and name in SIGNED else (colours,)

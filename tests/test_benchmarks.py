@@ -45,16 +45,23 @@ def test_medians_follow_from_the_runs_of_each_contender():
     assert runs["keras-float32"]["share"] == pytest.approx(share, abs=0.006)
 
 
-def test_times_to_an_accuracy_follow_from_the_epochs_of_three_seeds():
-    runs = RESULTS["to_accuracy"]["runs"]
-    assert set(runs) == set(bench.RECIPES) == set(to_accuracy.RUNNERS)
+@pytest.mark.parametrize(
+    ("part", "names"), [("to_accuracy", bench.RECIPES), ("race", bench.SHORTER)]
+)
+def test_times_to_an_accuracy_follow_from_the_epochs_of_three_seeds(part, names):
+    runs = RESULTS[part]["runs"]
+    assert set(runs) == set(names) <= set(to_accuracy.RUNNERS)
     for run in runs.values():
         epochs = list(run["epochs"].values())
         assert len(epochs) >= 3
         assert run["to_99.0"] == [bench.find_first(rows, 0.99) for rows in epochs]
         assert run["to_99.5"] == [bench.find_first(rows, 0.995) for rows in epochs]
-        peer = runs["keras-example"]
-        assert run["speed_to_99.0"] == bench.compare(peer["to_99.0"], run["to_99.0"])
+        if part == "to_accuracy":
+            peer = runs["keras-example"]
+            assert run["speed_to_99.0"] == bench.compare(peer["to_99.0"], run["to_99.0"])
+        else:
+            medians = [statistics.median(r["seconds"]) for r in (run, runs["quick"])]
+            assert run["share_of_quick"] == round(medians[0] / medians[1], 3)
 
 
 def test_speed_is_the_ratio_of_medians_and_never_counts_as_slow():

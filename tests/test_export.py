@@ -1,5 +1,6 @@
 """Other formats of the network: they read as Keras does, and what does not is not kept."""
 
+import functools
 import json
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import data, formats, model, model_files
+from helpers import data, doubt, formats, model, model_files
 from tools import export
 
 N = 200
@@ -42,7 +43,8 @@ def calibration():
 def test_format_reads_as_keras_does(network, test, expected, calibration, tmp_path, name):
     suffix, make, open_ = export.FORMATS[name]
     target = tmp_path / suffix
-    row = export.keep(target, lambda part: make(network, part, calibration), open_, test, expected)
+    write = functools.partial(make, network, calibration=calibration)
+    row, _ = export.keep(target, write, open_, test, expected)
     assert [path.name for path in tmp_path.iterdir()] == [suffix]
     assert row["n"] == N and row["changed"] <= 1
     assert row["largest_difference"] < (0.5 if "int8" in name else 0.01)
@@ -67,6 +69,36 @@ def convert_without_variables(network):
     concrete = function.get_concrete_function(tf.TensorSpec((1, 28, 28, 1)))
     with formats.quiet():
         return tf.lite.TFLiteConverter.from_concrete_functions([concrete], network).convert()
+
+
+@pytest.mark.mnist
+@pytest.mark.slow
+def test_doubt_goes_where_the_network_goes(network, test, tmp_path):
+    ((suffix, write, open_, expected),) = export.join_judge(
+        network, model_files.ROBUST, test[0]
+    ).values()
+    row, read = export.keep(tmp_path / suffix, write, open_, test, expected)
+    assert row["largest_difference"] < 0.1 and row["bytes"] < 2e6
+    noise = np.random.default_rng(0).integers(0, 256, (N, 28, 28), dtype=np.uint8)
+    refused = [(read(images)[:, 10] > doubt.load().threshold).mean() for images in (test[0], noise)]
+    assert refused[0] < 0.05 and refused[1] > 0.95
+
+
+def test_export_goes_on_past_a_format_that_does_not_agree(
+    network, test, expected, tmp_path, monkeypatch, capsys
+):
+    def write(network, path, calibration):
+        path.write_bytes(b"x")
+
+    made = {"other": np.roll(expected, 1, axis=1), "good": expected}
+    made = {n: (f"{n}.bin", write, lambda _, a=answers: lambda _: a) for n, answers in made.items()}
+    monkeypatch.setattr(export, "FORMATS", made)
+    for name in ("mine.keras", "mine_doubt.tflite"):  # no judge: that file is an older network's
+        (tmp_path / name).write_bytes(b"x")
+    rows, _ = export.keep_formats(network, tmp_path / "mine.keras", tmp_path, test[0], test)
+    assert set(rows) == {"Keras", "good"} and "200 of 200" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.keras", "mine_good.bin"}
+    assert not export.is_whole({"formats": rows})
 
 
 @pytest.mark.slow
@@ -117,7 +149,8 @@ def test_what_is_recorded_holds_together():
     table = json.loads((model_files.MODELS / "export.json").read_text(encoding="utf-8"))
     rows = table["formats"]
     assert set(export.FORMATS) < set(rows)
-    assert all(rows[name]["n"] == 10_000 for name in export.FORMATS)
+    assert all(rows[name]["n"] == 10_000 for name in (*export.FORMATS, export.WITH_DOUBT))
+    assert rows[export.WITH_DOUBT]["largest_difference"] < 0.1
     changed = {name: rows[name]["changed"] for name in export.FORMATS}
     assert max(changed.values()) <= 50 and changed["LiteRT float32"] == changed["ONNX float32"] == 0
     assert rows["LiteRT dynamic int8"]["ms"] < rows["compiled by XLA"]["ms"] < rows["predict"]["ms"]

@@ -25,7 +25,7 @@ RECORDED = [name for name in train.RECIPES if (model_files.MODELS / f"{name}.jso
 def tiny(monkeypatch, tmp_path):
     """Make a network of one dense layer of every recipe, and models/ a folder of its own."""
     layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
-    monkeypatch.setattr(model, "build_model", lambda dtype: keras.Sequential(layers))
+    monkeypatch.setattr(model, "build_model", lambda *_, **__: keras.Sequential(layers))
     monkeypatch.setattr(model, "plain_copy", lambda network: network)
     monkeypatch.setattr(model_files, "MODELS", tmp_path / "models")
     monkeypatch.setattr(model_files, "SHIPPED", tmp_path / "models" / "mnist_cnn.keras")
@@ -137,9 +137,9 @@ def test_no_seed_at_a_time_is_refused_in_a_line(capsys):
 def test_seeds_are_trained_apart_and_end_with_the_process_that_started_them(tmp_path):
     script = tmp_path / "start.py"
     script.write_text(
-        "from tools import train\n"
+        "from helpers import data\nfrom tools import train\n"
         "if __name__ == '__main__':\n"
-        "    for seed, run in train.train_seeds('quick', range(9), 2):\n"
+        "    for seed, run in train.train_seeds('quick', range(9), data.load_mnist(), 2):\n"
         "        print('seed', seed, len(run['history']['loss']), flush=True)\n"
     )
     settings = {"MNIST_SAMPLE": "1", "MNIST_RUNS": str(tmp_path), "PYTHONPATH": str(data.ROOT)}
@@ -191,7 +191,8 @@ def test_ensemble_reads_by_the_mean_of_the_probabilities():
 @pytest.mark.parametrize("name", RECORDED)
 def test_record_follows_from_the_kept_probabilities(name):
     record, kept = records.read_record(name), records.read_probabilities(name)
-    assert record["recipe"] == json.loads(json.dumps(train.asdict(train.RECIPES[name])))
+    recorded, recipe = train.Recipe(**record["recipe"]), train.RECIPES[name]
+    assert json.dumps(train.asdict(recorded)) == json.dumps(train.asdict(recipe))
     assert sorted(kept) == sorted(
         f"{run}{part}" for run in record["runs"] for part in ("", "_shifted")
     )

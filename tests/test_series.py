@@ -308,6 +308,8 @@ def test_usual_and_small_machine_are_noted_apart(tmp_path, monkeypatch):
     assert {"cpu", "cores", "python", "tensorflow", "keras"} <= set(noted["machine"])
     other = {**noted, "one_core": {**noted["one_core"], "machine": {"cpu": "another"}}}
     measure.MEASURED.write_text(json.dumps(other), encoding="utf-8")
-    with pytest.raises(execute.NotebookError, match="another machine"):
-        note(small=True, _01_b=9)
-    assert note(_00_a=1, _01_b=1)["one_core"] == other["one_core"]
+    one_core = note(small=True, _01_b=9)["one_core"]
+    assert one_core["machine"] == {"cpu": "another"}
+    assert "machine" not in one_core["notebooks"]["00_a"]
+    assert one_core["notebooks"]["01_b"]["machine"] == noted["machine"]
+    assert note(_00_a=1, _01_b=1)["one_core"] == one_core

@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from helpers import data, formats, model_files
+from helpers import data, doubt, formats, model_files
 from tools import export, serve
 
 pytestmark = pytest.mark.slow
@@ -58,8 +58,9 @@ def folder(tmp_path_factory):
     """Return a folder with what the service needs."""
     folder = tmp_path_factory.mktemp("export")
     network = model_files.load_robust_model()
-    content = formats.to_litert(network, "dynamic int8")
-    (folder / "robust_int8.tflite").write_bytes(content)
+    for kind, made in {"int8": network, "doubt": doubt.join(network, doubt.load())}.items():
+        content = formats.to_litert(made, "dynamic int8")
+        (folder / f"robust_{kind}.tflite").write_bytes(content)
     export.write_page(network, folder / "robust_pad.html", None)
     return folder
 
@@ -103,6 +104,17 @@ def test_a_page_of_digits_is_read(service, page):
         assert 0 <= top < bottom <= 240 and 0 <= left < right <= 1200
         assert sum(digit["probabilities"]) == pytest.approx(1, abs=0.01)
         assert 0 <= digit["doubt"] < 0.5
+
+
+@pytest.mark.mnist
+def test_a_letter_is_doubted_and_without_a_judge_nothing_is(service, folder, page):
+    letter = np.zeros((28, 28), np.uint8)
+    letter[4:24, 8:11], letter[[4, 5, 13, 14, 22, 23], 8:20] = 255, 255  # an E
+    (digit,) = json.loads(service.ask("POST", "/read", write(make_page([letter])))[1])["digits"]
+    assert digit["doubt"] > doubt.load().threshold
+    serve.prepare(folder / "robust_int8.tflite")
+    _, answer = serve.read_picture(page[0])
+    assert {digit["doubt"] for digit in answer["digits"]} == {None}
 
 
 def test_an_empty_page_has_no_digits(service):
@@ -197,13 +209,16 @@ def test_a_body_without_end_is_refused(service):
 
 
 def test_what_takes_too_long_is_ended(folder, page, monkeypatch):
-    monkeypatch.setattr(serve, "SECONDS", 0.001)
     service = Service(folder)
     try:
-        # A processes that was ended is replaced: afterwards the service reads as before.
-        assert service.ask("POST", "/read", page[0])[0] == 408
+        # A process that was ended is replaced: afterwards the service reads as before.
+        for limit in ("SECONDS", "WAIT"):
+            with monkeypatch.context() as short:
+                short.setattr(serve, limit, 0.001)
+                assert service.ask("POST", "/read", page[0])[0] == 408
         monkeypatch.setattr(serve, "SECONDS", 60)
         assert service.ask("POST", "/read", page[0])[0] == 200
+        assert service.app.state.inside == 0
     finally:
         service.stop()
 

@@ -1,5 +1,8 @@
 """The site in a real browser, from a disk: nothing breaks, nothing is asked for elsewhere."""
 
+import re
+
+import figures
 import pytest
 
 from tools import lessons, website
@@ -7,6 +10,23 @@ from tools import lessons, website
 pytestmark = [pytest.mark.slow, pytest.mark.mnist]
 LATEST = lessons.read_lessons()[-1].file
 NAMES = ("index.html", "card.html", "pad.html", f"{LATEST}.html")
+# The colours of all words and of what they stand on, each with some of the words; folds are opened.
+COLOURS = """() => {
+  document.querySelectorAll("details").forEach(one => { one.open = true });
+  const ground = document.body.appendChild(document.createElement("i"));
+  ground.style.background = "Canvas";  // what a browser paints where a page says nothing
+  const paper = one => {
+    const colour = getComputedStyle(one ?? ground).backgroundColor;
+    return colour.endsWith(", 0)") ? paper(one.parentElement) : colour;
+  };
+  const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = {};
+  while (words.nextNode()) {
+    const text = words.currentNode.data.trim(), one = words.currentNode.parentElement;
+    if (text && one.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
+      found[`${getComputedStyle(one).color} on ${paper(one)}`] = text;
+  }
+  return found;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +46,30 @@ def page(browser, request):
     page.on("console", lambda said: page.complaints.append(said.text))
     yield page
     page.close()
+
+
+def find_pale(page):
+    """Return the words of a page that hardly stand out, by the colours that a browser gives them.
+
+    Raises:
+        ValueError: a colour is half transparent; only whole ones can be compared.
+    """
+    found = page.evaluate(COLOURS)
+    assert found
+    numbers = {pair: [int(part) / 255 for part in re.findall(r"\d+", pair)] for pair in found}
+    return {
+        f"{found[pair]}: {pair}"
+        for pair, (*words, red, green, blue) in numbers.items()
+        if figures.contrast([words], (red, green, blue)).min() < figures.CONTRAST
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_words_stand_out(folder, page, name):
+    page.goto((folder / name).as_uri())
+    assert find_pale(page) == set()
+    page.add_style_tag(content="a, button { color: #7a7a7a !important }")
+    assert find_pale(page) != set()
 
 
 @pytest.mark.parametrize("name", NAMES)

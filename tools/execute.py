@@ -3,12 +3,10 @@
 import contextlib
 import functools
 import re
-import shutil
 import signal
 import tempfile
 import threading
 import time
-from pathlib import Path
 
 import nbformat
 import psutil
@@ -43,7 +41,7 @@ def start_again(start):
 def execute(path, again=True):
     """Execute one notebook in its own folder; return it, the seconds and the peak memory in MB.
 
-    A kernel that dies at its start is started `again`, as by `start_again`.
+    A kernel that dies at its start is started `again`.
     """
     notebook = nbformat.read(path, as_version=4)
     started = notebook.cells[:1]
@@ -51,26 +49,24 @@ def execute(path, again=True):
     processes = []  # the client forgets the kernel that died
     client.on_notebook_start = lambda notebook: processes.append(find_process(client.km))
     start, killed_before = time.perf_counter(), count_killed()
-    said = Path(tempfile.mkdtemp()) / "stderr.txt"
-    try:
-        with peak_memory() as samples, said.open("w") as file:
-            client.execute(stderr=file)
-    except CellExecutionError as error:
-        raise stopped(path, started, f"{error.ename}: {error.evalue}") from None
-    except CellTimeoutError:
-        raise stopped(path, started, f"it took longer than {CELL_SECONDS} seconds") from None
-    except RuntimeError:
-        if again and not processes:
-            return execute(path, again=False)
-        text, killed = said.read_text("utf-8", "replace"), count_killed() - killed_before
-        raise stopped(path, started, explain_death(*processes or [None], text, killed)) from None
-    except AssertionError:  # what nbclient makes of Ctrl-C
-        raise KeyboardInterrupt from None
-    finally:
-        shutil.rmtree(said.parent, ignore_errors=True)
-    tidy_outputs(notebook)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        try:
+            with peak_memory() as samples:
+                client.execute(stderr=said)
+        except CellExecutionError as error:
+            raise stopped(path, started, f"{error.ename}: {error.evalue}") from None
+        except CellTimeoutError:
+            raise stopped(path, started, f"it took longer than {CELL_SECONDS} seconds") from None
+        except RuntimeError:
+            if again and not processes:
+                return execute(path, again=False)
+            said.seek(0)
+            cause = explain_death(*processes or [None], said.read(), count_killed() - killed_before)
+            raise stopped(path, started, cause) from None
+        except AssertionError:  # what nbclient makes of Ctrl-C
+            raise KeyboardInterrupt from None
     check_pictures(notebook, path)
-    return notebook, time.perf_counter() - start, round(max(samples) / 1e6)
+    return tidy_outputs(notebook), time.perf_counter() - start, round(max(samples) / 1e6)
 
 
 def make_client(notebook, path, note):
@@ -85,11 +81,12 @@ def make_client(notebook, path, note):
 
 
 def tidy_outputs(notebook):
-    """Join what was printed, and leave out widgets: they live no longer than their kernel."""
+    """Join what was printed, leave out widgets: they end with their kernel; return the notebook."""
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs = join_streams(cell.outputs)
         for output in cell.outputs:
             output.get("data", {}).pop(WIDGET, None)
+    return notebook
 
 
 def check_pictures(notebook, path):

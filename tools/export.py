@@ -2,11 +2,13 @@
 
 `python -m tools.export` exports models/robust.keras to build/export;
 `python -m tools.export my.keras --to FOLDER` any network of notebook 02. FOLDER/export.json says
-how large each is, how it agrees with Keras, and what one image takes on one core.
+how large each is, how it agrees with Keras, and what one image takes on one core. A network for
+which `tools.doubt` fitted a judge is also written with it: that file answers with the doubt too.
 """
 
 import argparse
 import base64
+import functools
 import json
 import os
 import re
@@ -26,6 +28,7 @@ FOLDER = lessons.ROOT / "build" / "export"
 CALIBRATION = 500  # training images
 MOST_CHANGED = 0.005  # of the predictions; a conversion that changes more is not kept
 ROUNDS = 300  # of timing; in each, every format reads one image
+WITH_DOUBT = "LiteRT with doubt"  # of a network that has a judge
 PACKAGES = ("ai-edge-litert", "onnx", "onnxruntime", "tf2onnx")
 
 
@@ -39,22 +42,36 @@ def main(arguments=None):
     hold_one_core()
     preflight.load_tensorflow()
     from helpers import model_files
-    from tools import records
 
     try:
         table = export(options.model or model_files.ROBUST, options.to.resolve(), options.rounds)
+        print_table(table)
+        if options.record:
+            record(table)
     except ModuleNotFoundError as error:
         print(f"{error.name} is missing. Install it: {formats.INSTALL}", file=sys.stderr)
         return 1
     except (ExportError, model_files.ModelError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1
-    if options.record:
-        record = model_files.MODELS / "export.json"
-        write_text(record, json.dumps(table, indent=1) + "\n")
-        records.record_digests(record)
-    print_table(table)
-    return 0
+    return 0 if is_whole(table) else 1
+
+
+def is_whole(table):
+    """Tell whether every format was kept."""
+    return set(FORMATS) <= set(table["formats"])
+
+
+def record(table):
+    """Keep the table in models/, for texts and lesson 11."""
+    from helpers import model_files
+    from tools import records
+
+    if not is_whole(table) or table["formats"]["Keras"]["n"] != 10_000:
+        raise ExportError("It is not recorded: that takes MNIST, and every format.")
+    path = model_files.MODELS / "export.json"
+    write_text(path, json.dumps(table, indent=1) + "\n")
+    records.record_digests(path)
 
 
 def read_options(arguments):
@@ -88,25 +105,46 @@ def export(path, folder, rounds=ROUNDS):
         ModelError, FileNotFoundError: as `model_files.load_model`.
         ExportError: it is another network, or a conversion does not read as the network does.
     """
-    from helpers import model
-
     network = load(path)
     (train_images, _), test = data.load_mnist()
-    calibration = model.scale(train_images[:CALIBRATION])
     folder.mkdir(parents=True, exist_ok=True)
-    expected = model.predict(network, test[0])
-    rows, readers = {"Keras": {"bytes": path.stat().st_size, **score(*test, expected)}}, {}
-    for name, (suffix, make, open_) in FORMATS.items():
-        target = folder / f"{path.stem}_{suffix}"
-        rows[name] = keep(target, lambda part, m=make: m(network, part, calibration), open_, test,
-                          expected)  # fmt: skip
-        readers[name] = open_(target)
-        print(f"{target.name} agrees.", flush=True)
-    del readers["page"]  # the browser reads it
+    rows, readers = keep_formats(network, path, folder, train_images[:CALIBRATION], test)
+    readers.pop("page", None)  # the browser reads it
     times = time_one(network, readers, test[0][:1], rounds)
     table = describe(path.name, rows, times)
     write_text(folder / "export.json", json.dumps(table, indent=1) + "\n")
     return table
+
+
+def keep_formats(network, path, folder, calibration, test):
+    """Keep a network in each format that reads as it does, and say why another is not kept.
+
+    Args:
+        network, path, folder: as of `export`.
+        calibration: uint8 `(n, 28, 28)`.
+        test: images and labels.
+
+    Returns:
+        Rows of the table and functions that read: two dicts by name of the format.
+    """
+    from helpers import model
+
+    expected, calibration = model.predict(network, test[0]), model.scale(calibration)
+    rows, readers = {"Keras": {"bytes": path.stat().st_size, **score(*test, expected)}}, {}
+    jobs = {
+        name: (suffix, functools.partial(make, network, calibration=calibration), open_, expected)
+        for name, (suffix, make, open_) in FORMATS.items()
+    }
+    judged = join_judge(network, path, test[0])
+    if not judged:  # what lies there is of another network
+        (folder / f"{path.stem}_doubt.tflite").unlink(missing_ok=True)
+    for name, (suffix, write, open_, wanted) in (jobs | judged).items():
+        target = folder / f"{path.stem}_{suffix}"
+        try:
+            rows[name], readers[name] = keep(target, write, open_, test, wanted)
+        except ExportError as error:
+            print(error, file=sys.stderr, flush=True)
+    return rows, readers
 
 
 def load(path):
@@ -128,12 +166,12 @@ def keep(target, make, open_, test, expected):
     Args:
         target: the final path.
         make: called with the path to write to.
-        open_: called with it, returns a function from uint8 `(n, 28, 28)` to `(n, 10)`.
+        open_: called with it, returns a function from uint8 `(n, 28, 28)` to answers.
         test: images and labels.
-        expected: Keras' probabilities, `(n, 10)`.
+        expected: Keras' answers, `(n, 10)` probabilities or `(n, 11)`, with doubt.
 
     Returns:
-        Its row of the table, a dict.
+        Its row of the table, a dict, and what `open_` returns for the target.
 
     Raises:
         ExportError: it does not agree; what was at the target stays.
@@ -149,7 +187,31 @@ def keep(target, make, open_, test, expected):
         write_beside(target, make_and_verify)
     else:
         replace_folder(target, make_and_verify)
-    return row
+    print(f"{target.name} agrees.", flush=True)
+    return row, open_(target)
+
+
+def join_judge(network, path, images):
+    """Return how to keep a network together with its judge, if `tools.doubt` made one beside it.
+
+    Args:
+        network, path: as of `export`.
+        images: uint8 `(n, 28, 28)`.
+
+    Returns:
+        A dict of at most one name: suffix, `write`, `open_` and `expected` of `keep`.
+    """
+    from helpers import doubt, model_files
+
+    if not path.with_name(f"{path.stem}_doubt.npz").is_file():
+        return {}
+    model_files.check_digest(path)  # the judge is of this very network
+    judge = doubt.load(path)
+    reading = judge.measure(network, images)
+    expected = np.column_stack([reading.probabilities, reading.doubt])
+    joined, make = doubt.join(network, judge), write_litert("dynamic int8")
+    write = functools.partial(make, joined, calibration=None)
+    return {WITH_DOUBT: ("doubt.tflite", write, formats.open_litert, expected)}
 
 
 def replace_folder(target, write):
@@ -163,31 +225,36 @@ def replace_folder(target, write):
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def verify(name, probabilities, images, labels, expected):
-    """Compare a format's probabilities with Keras'; return its score.
+def verify(name, answers, images, labels, expected):
+    """Compare a format's answers with Keras'; return its score.
 
     Raises:
         ExportError: they are not numbers, or too many predictions changed.
     """
-    if broken := int((~np.isfinite(probabilities)).any(axis=1).sum()):
+    if broken := int((~np.isfinite(answers)).any(axis=1).sum()):
         raise ExportError(
             f"{name} is not kept: it gives no numbers (NaN) for {broken:,} of {len(images):,} "
             "images.\nConvert the network itself (from_keras_model), not a concrete function of it."
         )
-    row = score(images, labels, probabilities)
-    row["changed"] = int((probabilities.argmax(axis=1) != expected.argmax(axis=1)).sum())
-    row["largest_difference"] = float(f"{abs(probabilities - expected).max():.2g}")
+    row = score(images, labels, answers)
+    row["changed"] = int((read_digits(answers) != read_digits(expected)).sum())
+    row["largest_difference"] = float(f"{abs(answers - expected).max():.2g}")
     if row["changed"] > MOST_CHANGED * len(images):
         raise ExportError(
             f"{name} is not kept: {row['changed']:,} of {len(images):,} predictions changed.\n"
-            "Is what calibrates it scaled to 0 to 1, as training was?"
+            f"At most {MOST_CHANGED:.1%} may. Use another format."
         )
     return row
 
 
-def score(images, labels, probabilities):
+def score(images, labels, answers):
     """Return how many images are misread, of how many."""
-    return {"n": len(images), "errors": int((probabilities.argmax(axis=1) != labels).sum())}
+    return {"n": len(images), "errors": int((read_digits(answers) != labels).sum())}
+
+
+def read_digits(answers):
+    """Return the digits that answers name; an eleventh number is the doubt."""
+    return answers[:, :10].argmax(axis=1)
 
 
 def describe(name, rows, times):
@@ -330,6 +397,8 @@ def time_one(network, readers, image, rounds):
         "direct call": lambda: network(scaled, training=False).numpy(),
         "compiled by XLA": lambda: compiled(scaled).numpy(),
     } | {name: lambda read=read: read(image) for name, read in readers.items()}
+    with formats.quiet():  # XLA says that it begins
+        compiled(scaled)
     square = np.random.default_rng(0).random((1024, 1024), "float32")
     ways["product"] = lambda: square @ square
     turns = [{name: time_call(call) for name, call in ways.items()} for _ in range(rounds + 3)]

@@ -22,6 +22,7 @@ class Lesson:
     able: str  # what a reader can do after it
     seconds: int  # on two quiet cores, at most
     memory_gb: float  # of its kernel, at most
+    together: list[str] | None = None  # sections that a second day reads; None is all
     browser: bool = False  # whether the tests run it in a browser
     exercises: bool = True
     figure: str = ""  # the id of the cell whose figure stands for the lesson; else its first

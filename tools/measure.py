@@ -88,19 +88,19 @@ def note(measured, small=False):
         measured: a dict of a notebook's stem to what `measure` returned.
         small: they ran on one core; that is noted apart.
 
-    Raises:
-        NotebookError: these are some of the notebooks, and the others come from another machine.
+    Where these are some of the notebooks and the others come from another machine, theirs is noted
+    with each of them.
     """
     content = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.is_file() else {}
     known = content.get("one_core", {}) if small else content
-    machine, series = preflight.describe_machine(), {p.stem for p in lessons.list_notebooks()}
+    where = {"machine": preflight.describe_machine(), "date": datetime.date.today().isoformat()}
+    series = {path.stem for path in lessons.list_notebooks()}
     others = {k: v for k, v in known.get("notebooks", {}).items() if k in series - set(measured)}
-    if others and known["machine"] != machine:
-        raise NotebookError(
-            f"{MEASURED.name} comes from another machine and is left as it was: measure all."
-        )
+    if others and known["machine"] != where["machine"]:
+        measured = {name: {**row, **where} for name, row in measured.items()}
+        where = {key: known[key] for key in where}
     notebooks = dict(sorted({**others, **measured}.items()))
-    noted = {"machine": machine, "date": datetime.date.today().isoformat(), "notebooks": notebooks}
+    noted = {**where, "notebooks": notebooks}
     content = {**content, "one_core": noted} if small else {**content, **noted}
     write_text(MEASURED, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 

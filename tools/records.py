@@ -1,12 +1,41 @@
 """What is recorded of a recipe's runs: models/NAME.json, their probabilities, the digests."""
 
+import contextlib
 import json
+import sqlite3
 
 import numpy as np
 
 from helpers import data, model_files, plots, preflight
 from helpers.files import write_beside, write_text
 from tools import scores
+
+
+class Held(Exception):
+    """Something that another command holds."""
+
+
+@contextlib.contextmanager
+def hold(name, wait=60):
+    """Hold a name, so that no other command on this machine does; it ends with this process.
+
+    Args:
+        name: of what is held; "models" while files in models/ are read, changed and written.
+        wait: how long for another command, in seconds.
+
+    Raises:
+        Held: another command holds it still.
+    """
+    folder = model_files.MODELS.parent / "build"
+    folder.mkdir(exist_ok=True)
+    # SQLite's lock is the one that Python brings along and that works alike on every system.
+    path = folder / f"{name}.lock"
+    with contextlib.closing(sqlite3.connect(path, timeout=wait, isolation_level=None)) as lock:
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise Held(f"Another command holds {name} ({path}: {error}).") from None
+        yield
 
 
 def read_record(name):
@@ -24,11 +53,14 @@ def read_probabilities(name):
 
 
 def write_record(name, record, probabilities):
-    """Write a recipe's record and probabilities, and the digests of the two files."""
+    """Write a recipe's record and probabilities, and the digests of the two files.
+
+    What holds "models" from reading them on loses nothing that another command writes.
+    """
     path = model_files.MODELS / f"{name}.json"
     write_beside(path.with_suffix(".npz"), lambda part: np.savez_compressed(part, **probabilities))
     write_text(path, json.dumps(record, indent=1) + "\n")
-    record_digests(path, path.with_suffix(".npz"))
+    write_digests(path, path.with_suffix(".npz"))
 
 
 def record_digests(*paths):
@@ -37,6 +69,12 @@ def record_digests(*paths):
     Args:
         paths: of the files, complete and final.
     """
+    with hold("models"):
+        write_digests(*paths)
+
+
+def write_digests(*paths):
+    """Record digests as `record_digests` does, where "models" is held already."""
     folder = paths[0].parent
     digests = model_files.read_digests(folder) | {
         path.name: model_files.digest(path) for path in paths

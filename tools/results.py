@@ -29,6 +29,7 @@ def read_environment():
         autoescape=False,
     )
     environment.filters |= {"percent": percent, "thousands": thousands, "fixed": fixed}
+    environment.filters["signed"] = signed
     environment.globals |= {path.stem: _read(path) for path in sorted(MODELS.glob("*.json"))}
     environment.globals |= {
         "bench": _read(BENCHMARKS / "results.json"),
@@ -36,7 +37,9 @@ def read_environment():
         "lessons": lessons.read_lessons(),
         "parts": lessons.read_parts(),
         "median": median,
+        "mean": mean,
         "spread": spread,
+        "compare": compare,
         "wilson": wilson,
         "ceil": math.ceil,
         "sqrt": math.sqrt,
@@ -76,6 +79,16 @@ def fixed(value, decimals=0):
     return f"{value:.{decimals}f}"
 
 
+def signed(value, decimals=0):
+    """Write a difference with its sign: 7.15 is "+7.2", and −7.15 "−7.2"."""
+    return f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def mean(values):
+    """Return the mean of numbers."""
+    return statistics.fmean(values)
+
+
 def median(values):
     """Return the median of seconds; None among them counts as never."""
     return statistics.median(math.inf if value is None else value for value in values)
@@ -86,6 +99,13 @@ def spread(accuracies):
     from tools import scores  # with NumPy and SciPy, which few texts need
 
     return scores.spread(accuracies)
+
+
+def compare(runs, base):
+    """Return the mean and its 95 % interval of how many more errors runs make than a base's."""
+    from tools import scores
+
+    return scores.compare(runs, base)
 
 
 def wilson(errors, n):

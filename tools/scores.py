@@ -46,6 +46,20 @@ def spread(accuracies):
     return {"seeds": len(accuracies), **summarise(accuracies), "interval": interval}
 
 
+def compare(runs, base):
+    """Describe how many more errors runs make than those of a base, seed by seed.
+
+    Args:
+        runs, base: dicts of seed to a run, a dict with `errors`.
+
+    Returns:
+        A dict: `mean` and its 95 % `interval` (Student's t) over the seeds that both have.
+    """
+    more = [runs[seed]["errors"] - base[seed]["errors"] for seed in runs if seed in base]
+    ends = stats.ttest_1samp(more, 0).confidence_interval(0.95)
+    return {"mean": float(np.mean(more)), "interval": [float(end) for end in ends]}
+
+
 def summarise(accuracies):
     """Return the mean, the standard deviation, the best and the worst of accuracies."""
     mean, sd = np.mean(accuracies), np.std(accuracies, ddof=1)

@@ -3,10 +3,11 @@
     curl --data-binary @page.png http://127.0.0.1:8000/read
 
 It answers with each digit, its box (top, left, bottom, right, in pixels), the ten probabilities and
-the doubt, one minus the largest of them. A picture may have 5 MB and 50 megapixels; it is opened in
-a process of its own, which is ended if it takes too long. Nothing from a request is unpickled,
-written to disk, taken for a path or repeated in an answer. Only this machine is served: before
-others are, put a proxy with TLS and passwords in front of it.
+lesson 08's doubt, which is above 0.33 where that lesson refuses, and null for a network without a
+judge. A picture may have 5 MB and 50 megapixels; it is opened in a process of its own, which is
+ended if it takes too long. Nothing from a request is unpickled, written to disk, taken for a path
+or repeated in an answer. Only this machine is served: before others are, put a proxy with TLS and
+passwords in front of it.
 """
 
 import argparse
@@ -39,6 +40,7 @@ PIXELS = 50_000_000
 SECONDS = 10  # for sending a picture, and for reading it
 WORKERS = 2  # processes that read
 INSIDE = 8  # pictures that are read or wait for it; one more is sent away
+WAIT = SECONDS * INSIDE // WORKERS  # for those before it too, or for a process that starts slowly
 CONNECTIONS = 200
 KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # what Pillow may take a picture for
 
@@ -56,9 +58,9 @@ def build_app(folder=FOLDER, name="robust"):
 
     @contextlib.asynccontextmanager
     async def run(app):
-        spawn, file = multiprocessing.get_context("spawn"), folder / f"{name}_int8.tflite"
+        spawn = multiprocessing.get_context("spawn")
         app.state.inside = 0
-        app.state.pool = ProcessPool(WORKERS, 0, prepare, (file,), spawn)
+        app.state.pool = ProcessPool(WORKERS, 0, prepare, (find_network(folder, name),), spawn)
         yield
         app.state.pool.stop()
         app.state.pool.join()
@@ -72,6 +74,12 @@ def build_app(folder=FOLDER, name="robust"):
     return app
 
 
+def find_network(folder, name):
+    """Return the path of the network that answers with doubt too, or else of that of int8."""
+    paths = [folder / f"{name}_{kind}.tflite" for kind in ("doubt", "int8")]
+    return next((path for path in paths if path.is_file()), None)
+
+
 async def read(request: Request):
     """Answer a picture, the body of a request, with what is read on it."""
     state, busy = request.app.state, request.app.state.inside >= INSIDE
@@ -82,9 +90,10 @@ async def read(request: Request):
     try:
         content = await take(request)
         future = state.pool.schedule(read_picture, (content,), timeout=SECONDS)
-        status, answer = await asyncio.wrap_future(future)
+        async with asyncio.timeout(WAIT):
+            status, answer = await asyncio.wrap_future(future)
     except TimeoutError:
-        reason = f"That takes longer than {SECONDS} s: send less."
+        reason = "That takes too long. Send less, or try again later."
         raise HTTPException(408, reason, {"Connection": "close"}) from None
     except ProcessExpired:  # Pillow died of it, or the memory ran out
         raise HTTPException(422, "The picture cannot be read. Save it again as PNG.") from None
@@ -144,13 +153,14 @@ def read_picture(content):
     return 200, {"digits": [describe(*pair) for pair in zip(found, network(images), strict=True)]}
 
 
-def describe(digit, probabilities):
-    """Return what is answered for a digit."""
+def describe(digit, answers):
+    """Return what is answered for a digit, of ten probabilities and the doubt, if there is one."""
+    probabilities, doubt = answers[:10], answers[10:]
     return {
         "digit": int(probabilities.argmax()),
         "box": [int(side) for side in digit.box],
         "probabilities": [round(float(share), 4) for share in probabilities],
-        "doubt": round(1 - float(probabilities.max()), 4),
+        "doubt": round(float(doubt[0]), 4) if doubt.size else None,
         "note": digit.note(),
     }
 
@@ -162,7 +172,7 @@ def main():
     parser.add_argument("--name", default="robust", help="of the network exported there")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
-    if not (options.folder / f"{options.name}_int8.tflite").is_file():
+    if not find_network(options.folder, options.name):
         print(f"There is no {options.name}_int8.tflite in {options.folder.name}/.", file=sys.stderr)
         print("Make it first: python -m tools.export", file=sys.stderr)
         return 1

@@ -16,6 +16,22 @@ WORDS_A_MINUTE, LINES_A_MINUTE = 150, 10
 OPENING = "Opening"
 CLOSING = ("On your own", "Summary", "What's next", "Further reading")
 
+
+def plan_part(part, breaks):
+    """Return the steps of a plan that takes every lesson of a part.
+
+    Args:
+        part: its name in lessons.toml, which says what of each lesson is read together.
+        breaks: minutes of a break after a lesson, by its number.
+    """
+    steps = []
+    for lesson in lessons.read_lessons():
+        if lesson.part == part:
+            steps.append((lesson.number, lesson.together))
+            steps += [(None, breaks[lesson.number])] if lesson.number in breaks else []
+    return steps
+
+
 # Which sections of which notebook are read together, break by break; None is all of them. A step
 # without a notebook is a break, in minutes. Then what to drop first when time runs out.
 PLANS = {
@@ -117,6 +133,11 @@ PLANS = {
             ("05", None),
         ],
         "cuts": [("05", "Ask what the network was reminded of"), ("03", "Stop and resume")],
+    },
+    "a second day": {
+        "minutes": 440,
+        "steps": plan_part("II", {"07": 15, "08": 60, "10": 15}),
+        "cuts": [("06", "Switch kernels off"), ("11", "Choose a format")],
     },
 }
 

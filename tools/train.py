@@ -5,8 +5,11 @@ are recorded already are left alone.
 """
 
 import argparse
+import contextlib
 import functools
+import itertools
 import shutil
+import time
 from dataclasses import asdict, dataclass, field
 
 import keras
@@ -15,9 +18,7 @@ import tensorflow as tf
 
 from helpers import (
     augmentation,
-    checkpoints,
     corruptions,
-    data,
     model,
     model_files,
     preflight,
@@ -25,7 +26,7 @@ from helpers import (
 )
 from helpers.checkpoints import Checkpoint, resume, run_folder
 from helpers.files import write_beside
-from tools import records, scores
+from tools import cluster, optimizers, records, scores
 
 SHIPPED_RECIPE = "best"
 PLAIN = "plain.keras"  # a run's network, when it is trained
@@ -38,12 +39,20 @@ class Recipe:
     """What a run is made of; the network is always that of notebook 02."""
 
     epochs: int
-    plain_epochs: int = 0  # the last ones, in which the images are shown as they are
+    plain_epochs: float = 0  # the last ones, in which the images are shown as they are
     weight_decay: float = 0.01
     limits: dict = field(default_factory=lambda: augmentation.LIMITS)  # of the transforms
     label_smoothing: float = 0.0
     families: tuple = ()  # of `corruptions`, to spoil images by
     spoiled: tuple = (0.0, 0.0)  # the share of a batch, in the first epoch and in the last
+    dropout: float = 0.2
+    batch_norm_momentum: float = 0.9
+    batch_sizes: tuple = (training.BATCH_SIZE,)  # of the first epochs; the last one stays
+    optimizer: str = "adamw"  # or "adam" and "sgd", or "muon" for convolutions 2 to 4
+    schedule: str = "one_cycle"  # or "constant"
+    peak: float = training.PEAK_LEARNING_RATE
+    muon_rate: float = 0.2  # the size of Muon's steps, as a share of the learning rate
+    average: float = 0.0  # of the weights over the steps: how much of it each step keeps
 
 
 RECIPES = {
@@ -51,6 +60,9 @@ RECIPES = {
         epochs=1, limits={"rotation": 4.0, "zoom": 0.04, "shear": 0.05, "shift": 1.0}
     ),
     "quick": Recipe(epochs=3),  # that of notebook 03
+    "race": Recipe(  # as accurate in two
+        epochs=2, optimizer="muon", muon_rate=0.5, label_smoothing=0.05, dropout=0.3
+    ),
     "best": Recipe(
         epochs=15,
         plain_epochs=1,
@@ -85,9 +97,10 @@ def train(recipe, images, labels, seed, folder=None, callbacks=()):
     keras.utils.set_random_seed(seed)
     network, past = resume(folder) if folder else (None, [])
     if network is None:
-        network = model.build_model(dtype=model.training_dtype())
-        steps = recipe.epochs * -(-len(images) // training.BATCH_SIZE)
-        training.compile_model(network, steps, recipe.weight_decay, recipe.label_smoothing)
+        network = model.build_model(
+            recipe.batch_norm_momentum, model.training_dtype(), dropout=recipe.dropout
+        )
+        optimizers.compile_by(recipe, network, count_steps(recipe, len(images)))
     callbacks = [*([Checkpoint(folder)] if folder else []), *callbacks]
     options = {"callbacks": callbacks, "verbose": 2 if folder else 0, "shuffle": False}
     done = len(past)
@@ -95,45 +108,118 @@ def train(recipe, images, labels, seed, folder=None, callbacks=()):
         if done < end:
             network.fit(dataset, initial_epoch=done, epochs=end, **options)
             done = end
+    if recipe.average:
+        optimizers.refresh_normalization(network, dataset)
     return network, resume(folder, network)[1] if folder else []
+
+
+def find_batch_size(recipe, epoch):
+    """Return how many images a batch of an epoch has, counted from 0."""
+    return recipe.batch_sizes[min(epoch, len(recipe.batch_sizes) - 1)]
+
+
+def count_steps(recipe, n):
+    """Return the batches of a run on n images."""
+    return sum(-(-n // find_batch_size(recipe, epoch)) for epoch in range(recipe.epochs))
 
 
 def make_stages(recipe, images, labels, seed):
     """Yield the parts of a run in which images are varied alike: `(dataset, last epoch)`."""
+    make = make_spoiled_stages if any(recipe.spoiled) else make_plain_stages
+    for dataset, end in make(recipe, images, labels, seed):
+        if recipe.label_smoothing:
+            dataset = dataset.map(lambda batch, digits: (batch, tf.one_hot(digits, 10)))
+        yield dataset, end
+
+
+def make_plain_stages(recipe, images, labels, seed):
+    """Yield the stages of a run whose images are transformed, or shown as they are."""
+    make = functools.partial(training.make_dataset, images, labels, True, seed=seed)
+    first = recipe.epochs - recipe.plain_epochs
+    plan = [
+        (find_batch_size(recipe, epoch), min(1, max(0, epoch + 1 - first)))
+        for epoch in range(recipe.epochs)
+    ]
+    end = 0
+    for (batch_size, plain), alike in itertools.groupby(plan):
+        end += len(list(alike))
+        dataset = make(batch_size, limits=None if plain == 1 else recipe.limits)
+        if 0 < plain < 1:  # of the images in the same order, the last ones
+            change = round((1 - plain) * len(dataset))
+            dataset = dataset.take(change).concatenate(make(batch_size, limits=None).skip(change))
+        yield dataset, end
+
+
+def make_spoiled_stages(recipe, images, labels, seed):
+    """Yield an epoch at a time of a run in which a changing share of a batch is spoiled."""
     change = recipe.epochs - recipe.plain_epochs
-    if not recipe.label_smoothing:
-        for limits, end in ((recipe.limits, change), (None, recipe.epochs)):
-            yield training.make_dataset(images, labels, True, seed=seed, limits=limits), end
-        return
     for epoch, share in enumerate(np.linspace(*recipe.spoiled, recipe.epochs).tolist()):
         spoil = functools.partial(corruptions.spoil, families=recipe.families, share=share)
-        limits = recipe.limits if epoch < change else None
-        dataset = training.make_dataset(
-            images, labels, True, seed=1_000 * seed + epoch, limits=limits, spoil=spoil
+        yield (
+            training.make_dataset(
+                images,
+                labels,
+                True,
+                find_batch_size(recipe, epoch),
+                seed=1_000 * seed + epoch,
+                limits=recipe.limits if epoch < change else None,
+                spoil=spoil,
+            ),
+            epoch + 1,
         )
-        yield dataset.map(lambda batch, digits: (batch, tf.one_hot(digits, 10))), epoch + 1
 
 
 def main(arguments=None):
     """Train and record the seeds that the command line asks for and that are not recorded yet."""
+    options = read_options(arguments)
+    digits = records.load_mnist()
+    _, (test_images, test_labels) = digits
+    begin, done = time.monotonic(), 0
+    with contextlib.ExitStack() as claims:
+        seeds = claim_missing(options.recipe, options.seeds, claims)
+        for seed, run in train_seeds(options.recipe, seeds, digits, options.jobs, options.cluster):
+            record_seed(options.recipe, seed, run, test_images, test_labels)
+            done += 1
+    print(f"{options.recipe}: {done} seeds in {time.monotonic() - begin:.0f} s.")
+
+
+def read_options(arguments):
+    """Return what the command line asks for."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.train",
         description="Train the network by a recipe with several seeds, and record them in models/.",
     )
     parser.add_argument("recipe", nargs="?", choices=RECIPES, default=SHIPPED_RECIPE)
     parser.add_argument("--seeds", type=int, default=10, help="seeds 0 to N - 1 (10)", metavar="N")
-    parser.add_argument("--jobs", type=int, default=1, help="seeds at a time (1)", metavar="N")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--jobs", type=int, default=1, help="seeds at a time (1)", metavar="N")
+    place.add_argument(
+        "--cluster", help="a Dask scheduler, tcp://HOST:8786 (models/CLUSTER.md)", metavar="ADDRESS"
+    )
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         parser.error("--jobs must be 1 or more: how many seeds to train at a time.")
-    preflight.load_tensorflow()
-    _, (test_images, test_labels) = data.load_mnist()
-    if not data.is_mnist(test_labels):
-        raise SystemExit("The models are made from MNIST. Set MNIST_DIR to its folder.")
-    missing = [seed for seed in range(options.seeds) if is_missing(options.recipe, seed)]
-    for seed, run in train_seeds(options.recipe, missing, options.jobs):
-        record_seed(options.recipe, seed, run, test_images, test_labels)
-        records.summarise(options.recipe, test_labels)
+    return options
+
+
+def claim_missing(name, number, claims):
+    """Yield the seeds of a recipe that are not recorded, each claimed when it is asked for.
+
+    Args:
+        name: of the recipe.
+        number: of seeds.
+        claims: an `ExitStack`, which holds the claims until the seeds are recorded.
+    """
+    for seed in range(number):
+        if not is_missing(name, seed):
+            continue
+        try:
+            claims.enter_context(records.hold(f"{name}_seed_{seed}", wait=0))
+        except records.Held:
+            print(f"{name}, seed {seed}: another command trains it.", flush=True)
+            continue
+        if is_missing(name, seed):  # nobody has recorded it between the two
+            yield seed
 
 
 def find_shipped(name, seed):
@@ -152,47 +238,91 @@ def is_missing(name, seed):
     return f"seed_{seed}" not in records.read_record(name)["runs"]
 
 
-def train_seeds(name, seeds, jobs):
-    """Train seeds of a recipe, `jobs` at a time with their share of the cores; yield results."""
-    if jobs == 1:
-        yield from (train_seed(name, seed) for seed in seeds)
+def train_seeds(name, seeds, digits, jobs=1, address=None):
+    """Train seeds of a recipe here, or several at a time by the workers of a cluster.
+
+    Args:
+        name: of the recipe.
+        seeds: an iterable; the next one is taken when there is somebody to train it.
+        digits: what `load_mnist` returned.
+        jobs: how many at a time on this machine, each with its share of the cores.
+        address: of a Dask scheduler, whose workers train instead.
+
+    Yields:
+        `(seed, run)`, as `train_seed` makes them; the first that is finished first.
+    """
+    if jobs == 1 and not address:
+        yield from (
+            (seed, train_seed(name, seed, digits, find_folder(name, seed))) for seed in seeds
+        )
         return
-    try:
-        from dask.distributed import Client, LocalCluster, as_completed
-    except ImportError:
-        install = "python -m pip install -r tools/requirements.txt"
-        raise SystemExit(f"--jobs needs dask, which is not installed: {install}") from None
-    cores = max(1, preflight.count_cores() // jobs)
-    # A process each, which ends with this one; without a page to watch them by.
-    pool = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
-    with LocalCluster(**pool) as cluster, Client(cluster) as client:
-        futures = [client.submit(train_apart, name, seed, cores, pure=False) for seed in seeds]
-        yield from (future.result() for future in as_completed(futures))
+    seeds = iter(seeds)
+    first = [*itertools.islice(seeds, 1)]
+    if not first:  # no cluster is needed
+        return
+    with cluster.connect(address, jobs) as client:
+        results = cluster.share_out(
+            client, train_apart, name, itertools.chain(first, seeds), digits
+        )
+        for seed, (run, network) in results:
+            folder = find_folder(name, seed)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / PLAIN).write_bytes(network)
+            yield seed, run
 
 
-def train_apart(name, seed, cores):
-    """Train one seed of a recipe in a process of its own, on so many cores."""
+def load_tensorflow(cores):
+    """Load TensorFlow in a process of its own, for so many cores."""
     tf.config.threading.set_intra_op_parallelism_threads(cores)
     tf.config.threading.set_inter_op_parallelism_threads(cores)
     preflight.load_tensorflow()
-    return train_seed(name, seed)
 
 
-def train_seed(name, seed):
-    """Train one seed of a recipe on all training images.
+def train_apart(name, seed, digits, mark, cores):
+    """Train one seed of a recipe in a worker of a cluster.
+
+    Args:
+        name, seed, digits: see `train_seed`.
+        mark: of the code; what another version of it has saved does not go on.
+        cores: how many to use; the same for each seed that a process trains.
+
+    Returns:
+        `(run, network)`: as of `train_seed`, and the content of the network's file.
+    """
+    load_tensorflow(cores)
+    folder = run_folder(f"{name}_seed_{seed}_{mark}")
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: cluster.check_wanted()
+    )
+    run = train_seed(name, seed, digits, folder, [watch])
+    network = (folder / PLAIN).read_bytes()
+    shutil.rmtree(folder)
+    return run, network
+
+
+def find_folder(name, seed):
+    """Return the folder of a seed of a recipe on this machine."""
+    return run_folder(f"{name}_seed_{seed}")
+
+
+def train_seed(name, seed, digits, folder, callbacks=()):
+    """Train one seed of a recipe on all training images, and read the test images with it.
 
     Args:
         name: of the recipe.
         seed: see `train`.
+        digits: what `load_mnist` returned.
+        folder: for what is saved; the network lies there in the end, plain.
+        callbacks: see `train`.
 
     Returns:
-        `(seed, run)`, the second for the record. The network lies in the run's folder, plain.
+        A dict: what the record says of the run, and `probabilities` as `predict_shifted` returns.
     """
-    (images, labels), _ = data.load_mnist()
-    folder = run_folder(f"{name}_seed_{seed}")
-    network, rows = train(RECIPES[name], images, labels, seed, folder)
+    (images, labels), (test_images, _) = digits
+    network, rows = train(RECIPES[name], images, labels, seed, folder, callbacks)
     write_beside(folder / PLAIN, model.plain_copy(network).save)
-    return seed, describe_run(rows)
+    probabilities = predict_shifted(model_files.load_model(folder / PLAIN), test_images)
+    return {**describe_run(rows), "probabilities": probabilities}
 
 
 def describe_run(rows):
@@ -206,26 +336,26 @@ def describe_run(rows):
 
 
 def record_seed(name, seed, run, images, labels):
-    """Read the test images with the network of a trained seed; add it to the recipe's record."""
-    folder = run_folder(f"{name}_seed_{seed}")
-    network = model_files.load_model(folder / PLAIN)
-    plain, shifted = predict_shifted(network, images)
+    """Add a trained seed to its recipe's record, and to the models if it is one that ships."""
+    folder = find_folder(name, seed)
+    plain, shifted = run.pop("probabilities")
     if shipped := find_shipped(name, seed):
         picture = shipped.with_suffix(".png")
         records.draw_mistakes(picture, images, labels, plain)
-        write_beside(shipped, network.save)
+        write_beside(shipped, functools.partial(shutil.copyfile, folder / PLAIN))
         records.record_digests(shipped, picture)
-    command = f"python -m tools.train {name}"
-    record = {"command": command, "recipe": asdict(RECIPES[name]), **records.read_record(name)}
-    kept = records.read_probabilities(name)
-    kept |= {f"seed_{seed}": plain, f"seed_{seed}_shifted": shifted}
     results = {
         "test": scores.measure(plain, labels),
         "test_shifted": scores.measure(shifted, labels),
     }
-    runs = {**record["runs"], f"seed_{seed}": {**results, **run}}
-    record["runs"] = dict(sorted(runs.items()))  # they may have finished in any order
-    records.write_record(name, record, kept)
+    with records.hold("models"):
+        begun = {"command": f"python -m tools.train {name}", "recipe": asdict(RECIPES[name])}
+        record, kept = begun | records.read_record(name), records.read_probabilities(name)
+        runs = {**record["runs"], f"seed_{seed}": {**results, **run}}
+        record["runs"] = dict(sorted(runs.items()))  # they may have finished in any order
+        kept |= {f"seed_{seed}": plain, f"seed_{seed}_shifted": shifted}
+        records.write_record(name, record, kept)
+        records.summarise(name, labels)
     shutil.rmtree(folder)  # or nothing would be left to do another time
     print(f"{name}, seed {seed}: {results}", flush=True)
 
@@ -244,10 +374,19 @@ def predict_shifted(network, images):
     return read[0].astype(np.float16), np.mean(read, axis=0).astype(np.float16)
 
 
-if __name__ == "__main__":
-    from tools.train import main  # workers look functions up by this module's name
-
+def run():
+    """Do what the command line asks for; say in a plain line why it ends too soon."""
     try:
         main()
-    except (checkpoints.Stopped, checkpoints.CheckpointError) as reason:
+    except (preflight.SetupError, records.Held) as reason:
         raise SystemExit(f"{reason}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(
+            "Stopped. Give the command again to go on after what is recorded."
+        ) from None
+
+
+if __name__ == "__main__":
+    from tools.train import run  # workers look functions up by this module's name
+
+    run()
