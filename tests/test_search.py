@@ -1,6 +1,7 @@
 """The search: what a configuration changes, and a record that is whole and grows."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -54,6 +55,17 @@ def test_runs_on_a_card_are_kept_apart(runs, monkeypatch, capsys):
     assert [run["errors"] for run in adamw["on_gpu"].values()] == [36, 64]
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("race/adamw, on a GPU: 50.0 errors in the mean of 2, 9 CPU seconds; +13")
+
+
+def test_times_are_of_whole_runs(runs, monkeypatch, digits):
+    monkeypatch.setattr(search, "load_split", lambda: (digits, digits))
+    monkeypatch.setattr(search, "prepare_steps", lambda recipe, steps: lambda: time.sleep(0.03))
+    search.main(["race/base", "--seeds", "1"])
+    search.time_runs("race", rounds=1, steps=2)
+    times = search.read_record()["race"]["times"]
+    assert set(times["runs"]) == set(search.GROUPS["race"][1]) and times["computed_in"]
+    assert {run["step_ms"] >= 15 for run in times["runs"].values()} == {True}
+    assert list(search.read_record()["race"]["configurations"]) == ["base"]
 
 
 def test_a_name_keeps_to_what_it_was_recorded_with(runs, monkeypatch):

@@ -4,21 +4,22 @@ Every configuration is trained on the 55,000 of the split, with the same seeds a
 it changes, and reads the 5,000. Each run is added to models/search.json as it is finished, and
 nothing is left out; what is recorded is not trained again. The test images are not read. With
 `--gpu` a graphics card trains all seeds of a configuration side by side, by `tools.gpu`; such runs
-are recorded beside those of the CPU, which say what a change costs. With `--test` a card trains
-what was chosen on all 60,000 and reads the test images; each such look stays on record.
+are recorded beside those of the CPU. `--time` measures what a change costs. With `--test` a card
+trains what was chosen on all 60,000 and reads the test images; each such look stays on record.
 """
 
 import argparse
 import dataclasses
 import functools
 import json
+import statistics
 import time
 
 import numpy as np
 
 from helpers import augmentation, data, model, model_files, preflight
 from helpers.files import write_text
-from tools import cluster, records, scores, train
+from tools import cluster, optimizers, records, scores, train
 
 RECORD = model_files.MODELS / "search.json"
 SMALL = train.RECIPES["one_epoch"].limits
@@ -97,6 +98,7 @@ def main(arguments=None):
     place.add_argument(
         "--test", action="store_true", help="the same on all 60,000, and read the test images"
     )
+    place.add_argument("--time", action="store_true", help="only time a few steps of each here")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in GROUPS and name not in every:
@@ -112,6 +114,10 @@ def main(arguments=None):
     if options.test:
         for name in chosen:
             test_on_gpu(name, options.seeds)
+        return
+    if options.time:
+        for group in dict.fromkeys(name.partition("/")[0] for name in chosen):
+            time_runs(group)
         return
     tasks = [(*name.split("/"), seed) for seed in range(options.seeds) for name in chosen]
     place = "on_gpu" if options.gpu else "runs"
@@ -195,6 +201,45 @@ def summarise_test(plain, shifted, labels):
             "ensemble": scores.ensemble(read, labels),
         }
     return result
+
+
+def time_runs(group, rounds=5, steps=30):
+    """Time some steps of each configuration of a group in turns; record what a run takes.
+
+    Args:
+        group: a key of `GROUPS`.
+        rounds: how often each has its turn; the median counts.
+        steps: of a turn.
+    """
+    preflight.load_tensorflow()
+    runs = {name: prepare_steps(find_recipe(group, name), steps) for name in GROUPS[group][1]}
+    taken = {name: [] for name in runs}
+    for name in list(runs) * rounds:
+        began = time.perf_counter()
+        runs[name]()
+        taken[name].append((time.perf_counter() - began) / steps)
+    where = {"machine": preflight.describe_machine(), "computed_in": model.training_dtype()}
+    times = {}
+    for name, seconds in taken.items():
+        step, n = statistics.median(seconds), len(load_split()[0][1])
+        run = round(step * train.count_steps(find_recipe(group, name), n), 1)
+        times[name] = {"step_ms": round(1_000 * step, 1), "seconds": run}
+    update_record(lambda record: record[group].update(times={**where, "runs": times}))
+    print(group, times, flush=True)
+
+
+def prepare_steps(recipe, steps):
+    """Return a function that takes so many steps of a recipe, its graph built already."""
+    training, _ = load_split()
+    network = model.build_model(
+        recipe.batch_norm_momentum, model.training_dtype(), dropout=recipe.dropout
+    )
+    optimizers.compile_by(recipe, network, train.count_steps(recipe, len(training[1])))
+    dataset, _ = next(train.make_stages(recipe, *training, seed=0))
+    options = {"steps_per_epoch": steps, "verbose": 0, "shuffle": False}
+    run = functools.partial(network.fit, dataset.repeat(), **options)
+    run()
+    return run
 
 
 def find_recipe(group, name):
