@@ -94,10 +94,9 @@ def train_mnist_fast(images, labels, race, seed):
         nn.Conv2d(24, 32, 3), nn.MaxPool2d(2), nn.ReLU(),
         nn.Flatten(), nn.Linear(800, 256), nn.ReLU(), nn.Linear(256, 10),
     )  # fmt: skip
-    steps = -(-len(images) // 256)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01, betas=(0.7, 0.9))
+    optimizer, steps = torch.optim.Adam(network.parameters(), 0.01, (0.7, 0.9)), len(images) // 256
     rate = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: 1 - abs(2 * (step + 1) / (steps + 1) - 1)
+        optimizer, lambda step: 1 - abs(2 * (step + 1) / (steps + 2) - 1)
     )
     digits = (torch.from_numpy(model.scale(images)[..., 0])[:, None] - 0.1307) / 0.3081
     labels = torch.from_numpy(labels).long()

@@ -57,6 +57,11 @@ def test_runs_on_a_card_are_kept_apart(runs, monkeypatch, capsys):
     assert last.startswith("race/adamw, on a GPU: 50.0 errors in the mean of 2, 9 CPU seconds; +13")
 
 
+def test_without_a_card_one_line_says_so(runs):
+    with pytest.raises(SystemExit, match=r"PyTorch (is missing: install|finds no NVIDIA card)"):
+        search.main(["race/base", "--gpu"])
+
+
 def test_times_are_of_whole_runs(runs, monkeypatch, digits):
     monkeypatch.setattr(search, "load_split", lambda: (digits, digits))
     monkeypatch.setattr(search, "prepare_steps", lambda recipe, steps: lambda: time.sleep(0.03))

@@ -86,46 +86,49 @@ GROUPS = {
 
 def main(arguments=None):
     """Train and record the seeds that the command line asks for and that are not recorded yet."""
+    options, chosen = read_options(arguments)
+    if not data.is_mnist(data.load_mnist()[1][1]):
+        raise SystemExit("The record is made from MNIST. Set MNIST_DIR to its folder.")
+    groups = dict.fromkeys(name.partition("/")[0] for name in chosen)
+    if options.test:
+        for name in chosen:
+            test_on_gpu(name, options.seeds)
+    elif options.time:
+        for group in groups:
+            time_runs(group)
+    else:
+        train_missing(chosen, options)
+        for group in groups:
+            print(*describe(group), sep="\n")
+
+
+def read_options(arguments):
+    """Return what the command line asks for, and the names of the configurations that it means."""
     every = [f"{group}/{name}" for group, (_, changes) in GROUPS.items() for name in changes]
     parser = argparse.ArgumentParser(prog="python -m tools.search", description=main.__doc__)
-    parser.add_argument(
-        "names", nargs="*", help="ledger, race, best, or ledger/muon for one (all)", metavar="NAME"
-    )
-    parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1 (3)", metavar="N")
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--jobs", type=int, default=1, help="runs at a time (1)", metavar="N")
-    place.add_argument("--gpu", action="store_true", help="train on a graphics card, by PyTorch")
-    place.add_argument(
-        "--test", action="store_true", help="the same on all 60,000, and read the test images"
-    )
-    place.add_argument("--time", action="store_true", help="only time a few steps of each here")
+    add, place = parser.add_argument, parser.add_mutually_exclusive_group()
+    add("names", nargs="*", help="ledger, race, best, or ledger/muon for one (all)", metavar="NAME")
+    add("--seeds", type=int, default=3, help="seeds 0 to N - 1 (3)", metavar="N")
+    add = place.add_argument
+    add("--jobs", type=int, default=1, help="runs at a time (1)", metavar="N")
+    add("--gpu", action="store_true", help="train on a graphics card, by PyTorch")
+    add("--test", action="store_true", help="so, with all 60,000, and read the test images")
+    add("--time", action="store_true", help="only time a few steps of each here")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in GROUPS and name not in every:
             parser.error(f"{name} is none of {', '.join([*GROUPS, *every])}.")
-    if not data.is_mnist(data.load_mnist()[1][1]):
-        raise SystemExit("The record is made from MNIST. Set MNIST_DIR to its folder.")
-    chosen = [
-        name
-        for asked in options.names or GROUPS
-        for name in every
-        if asked in (name, name.partition("/")[0])
-    ]
-    if options.test:
-        for name in chosen:
-            test_on_gpu(name, options.seeds)
-        return
-    if options.time:
-        for group in dict.fromkeys(name.partition("/")[0] for name in chosen):
-            time_runs(group)
-        return
+    meant = options.names or GROUPS
+    return options, [n for asked in meant for n in every if asked in (n, n.partition("/")[0])]
+
+
+def train_missing(chosen, options):
+    """Train what is not recorded of configurations, where the command line says."""
     tasks = [(*name.split("/"), seed) for seed in range(options.seeds) for name in chosen]
     place = "on_gpu" if options.gpu else "runs"
     tasks = [task for task in tasks if is_missing(*task, place)]
     for task, run in run_on_gpu(tasks) if options.gpu else run_all(tasks, options.jobs):
         add_to_record(*task, run, place)
-    for group in dict.fromkeys(name.partition("/")[0] for name in chosen):
-        print(*describe(group), sep="\n")
 
 
 def run_all(tasks, jobs):
@@ -147,8 +150,7 @@ def run_all(tasks, jobs):
 
 def run_on_gpu(tasks):
     """Train tasks on a graphics card, all seeds of a configuration at once; yield as `run_all`."""
-    from tools import gpu  # which needs PyTorch
-
+    gpu = load_gpu()
     training, (images, labels) = load_split()
     for group, name in dict.fromkeys((group, name) for group, name, _ in tasks):
         seeds = [seed for *found, seed in tasks if found == [group, name]]
@@ -160,10 +162,24 @@ def run_on_gpu(tasks):
             yield (group, name, seed), {**result, "seconds": seconds, **gpu.describe_machine()}
 
 
+def load_gpu():
+    """Return `tools.gpu`, if this machine has what it needs.
+
+    Raises:
+        SystemExit: PyTorch is missing, or finds no card.
+    """
+    try:
+        from tools import gpu
+    except ModuleNotFoundError:
+        raise SystemExit("PyTorch is missing: install benchmarks/requirements.txt.") from None
+    if not gpu.torch.cuda.is_available():
+        raise SystemExit("PyTorch finds no NVIDIA card here: leave out --gpu, or use --jobs.")
+    return gpu
+
+
 def test_on_gpu(name, number):
     """Train seeds of a configuration on all 60,000, read the test images, and record the look."""
-    from tools import gpu  # which needs PyTorch
-
+    gpu = load_gpu()
     training, (images, labels) = data.load_mnist()
     began = time.perf_counter()
     runs = gpu.train_together(find_recipe(*name.split("/")), *training, range(number))
