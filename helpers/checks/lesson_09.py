@@ -20,7 +20,7 @@ def check_09_1(answer):
         0.25: "That compares the two lists without their pairs. Take differences seed by seed.",
     }
     expect_number(gain, 2.4, misconceptions, tolerance=0.07, slack=0.03)
-    return "A gain that is small and the same for every seed beats one that is larger by luck."
+    return "A small gain that every seed shows is surer than a larger one that some contradict."
 
 
 @exercise
