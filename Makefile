@@ -39,7 +39,7 @@ run: $(READY) ## execute the whole series and write it as pages to build/html
 check: $(TESTS_READY) ## style, structure, numbers, links and quick tests (two minutes)
 	$(BIN)/python -m pytest tests -m "not slow and not weekly" $(PYTEST_OPTIONS)
 
-test: $(TESTS_READY) ## run the tests, notebooks included (a quarter of an hour)
+test: $(TESTS_READY) ## run the tests, notebooks included (25 minutes)
 	$(BIN)/python -m pytest -m "not weekly" $(PYTEST_OPTIONS)
 
 test-all: $(TESTS_READY) ## run also what is slow and rarely breaks, as CI does weekly

@@ -86,14 +86,12 @@ class Place:
             )  # fmt: skip
         return self.processes[name]
 
-    def start_cluster(self, *workers):
-        """Start a scheduler and workers; return the scheduler's address."""
+    def start_cluster(self):
+        """Start a scheduler; return its address."""
         where = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         self.start("scheduler", "-m", "dask", "scheduler", *where)
         wait_until(lambda: "Scheduler at:" in self.said("scheduler"))
         self.address = re.search(r"Scheduler at: +(\S+)", self.said("scheduler"))[1]
-        for name in workers:
-            self.start_worker(name)
         return self.address
 
     def start_worker(self, name, preload=NO_MNIST, **changes):
@@ -157,7 +155,8 @@ def train(place, monkeypatch):
     outcome="a line; that seed is trained again by the other one, and each is recorded once",
 )
 def test_killed_worker_costs_its_seed_only(place, train, capfd):
-    address = place.start_cluster("one")
+    address = place.start_cluster()
+    place.start_worker("one")
     lost = place.start_worker("two", CLUSTER_STEPS="9999")  # its seed would not end by itself
     then(lambda: lost.pid in dict(map(reversed, place.begun())), lost.kill)
     train.main(["best", "--seeds", "4", "--cluster", address])
@@ -178,7 +177,8 @@ def test_killed_worker_costs_its_seed_only(place, train, capfd):
     outcome="one plain line; what is recorded stays, and the command goes on with a new scheduler",
 )
 def test_killed_scheduler_ends_the_command_in_a_line(place, train, capfd):
-    address = place.start_cluster("one")
+    address = place.start_cluster()
+    place.start_worker("one", CLUSTER_STEPS="50")  # time to kill before the second seed ends
     then(place.recorded, place.processes["scheduler"].kill)
     with pytest.raises(cluster.ClusterError, match=r"^The scheduler at \S+ is gone\. .+$"):
         train.main(["best", "--seeds", "9", "--cluster", address])
