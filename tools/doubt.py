@@ -46,11 +46,6 @@ def spoil(images, seed=0):
     return np.round(corruptions.spoil(scaled, random)[..., 0] * 255).astype("uint8")
 
 
-def repeat(make, n, *given):
-    """Make n images: uint8 `(n, 28, 28)`."""
-    return np.stack([np.clip(make(*given), 0, 255) for _ in range(n)]).round().astype("uint8")
-
-
 def make_sets(images, labels, seed=0):
     """Make the images to fit on.
 
@@ -73,7 +68,8 @@ def make_sets(images, labels, seed=0):
     digits["printed digits"] = non_digits.print_digits(1_200, random)
     source = images[30_000:35_000], labels[30_000:35_000]
     others = {
-        name: repeat(make, n, *source, random) for name, (make, n) in non_digits.KINDS.items()
+        name: non_digits.repeat(make, n, *source, random)
+        for name, (make, n) in non_digits.KINDS.items()
     }
     return digits, others
 

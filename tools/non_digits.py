@@ -4,6 +4,7 @@ Notebook 08 makes its own, of other fonts, characters and kinds: what doubt is f
 what it is judged by.
 """
 
+import functools
 import string
 
 import matplotlib
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from helpers import digits
+from helpers import data, digits
 
 FONTS = (
     "DejaVuSans", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSerif-Italic", "DejaVuSansMono",
@@ -158,3 +159,20 @@ KINDS = {
     "specks": (lambda x, y, r: specks(r), 800),
     "blank": (lambda x, y, r: blank(r), 800),
 }
+
+
+def repeat(make, n, *given):
+    """Make n images: uint8 `(n, 28, 28)`."""
+    return np.stack([np.clip(make(*given), 0, 255) for _ in range(n)]).round().astype("uint8")
+
+
+@functools.cache
+def make_pool(seed=1):
+    """Make twice as many of each kind as doubt is fitted on, to train with: uint8 `(n, 28, 28)`."""
+    random, (images, labels) = np.random.default_rng(seed), data.load_mnist()[0]
+    return np.concatenate(
+        [
+            repeat(make, 2 * n, images[:30_000], labels[:30_000], random)
+            for make, n in KINDS.values()
+        ]
+    )
