@@ -89,9 +89,13 @@ def random_field(n, random, limit):
         "Best practices for convolutional neural networks", 2003, who blur noise instead.
     """
     knots = random.uniform([n, 2, 5, 5], -limit, limit)
-    # What a cubic enlargement from 5 to 28 pixels takes from each knot; both axes take the same.
-    weights = tf.image.resize(tf.eye(5)[..., tf.newaxis], (28, 5), "bicubic")[..., 0]
+    weights = knot_weights(5)  # both axes take the same
     return tf.einsum("yi,ndij,xj->ndyx", weights, knots, weights)
+
+
+def knot_weights(knots):
+    """Return what a cubic enlargement to 28 pixels takes from each knot: float32 `(28, knots)`."""
+    return tf.image.resize(tf.eye(knots)[..., tf.newaxis], (28, knots), "bicubic")[..., 0]
 
 
 def bend(images, field, a0, a1, a2, b0, b1, b2):

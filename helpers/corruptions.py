@@ -11,6 +11,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from helpers import augmentation
+
 SIDE = 28
 # NumPy, since TensorFlow's first operation would fix how many cores it may use.
 COLUMN = np.arange(28, dtype=np.float32)[np.newaxis, np.newaxis]
@@ -63,8 +65,7 @@ def random_surface(random, images, knots):
         float32 `(n, 28, 28)`, about −0.5 to 0.5.
     """
     heights = random.uniform([tf.shape(images)[0], knots, knots], -0.5, 0.5)
-    # What a cubic enlargement takes from each knot; both axes take the same.
-    weights = tf.image.resize(tf.eye(knots)[..., tf.newaxis], (SIDE, knots), "bicubic")[..., 0]
+    weights = augmentation.knot_weights(knots)  # both axes take the same
     return tf.einsum("yi,nij,xj->nyx", weights, heights, weights)
 
 

@@ -14,6 +14,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from helpers import augmentation
+from tools import train
+
 # The trainable weights, in Keras' order and shapes.
 SHAPES = [
     shape
@@ -46,7 +49,7 @@ class Run:
         self.order = torch.arange(n, device=device)
         self.place = torch.zeros((), dtype=torch.int64, device=device)  # in the epoch's order
         self.step = torch.zeros((), dtype=torch.int64, device=device)
-        steps = count_steps(recipe, n)
+        steps = train.count_steps(recipe, n)
         self.rates = torch.tensor(schedule(recipe, steps), dtype=torch.float32, device=device)
         done = np.arange(1, steps + 1)
         unbiased = np.sqrt(1 - 0.999**done) / (1 - 0.9**done)
@@ -80,16 +83,6 @@ def draw_weights(random, device):
     return torch.cat(parts)
 
 
-def count_steps(recipe, n):
-    """Return the batches of a run on n images, as `tools.train.count_steps` does."""
-    return sum(-(-n // batch_size(recipe, epoch)) for epoch in range(recipe.epochs))
-
-
-def batch_size(recipe, epoch):
-    """Return how many images a batch of an epoch has, counted from 0."""
-    return recipe.batch_sizes[min(epoch, len(recipe.batch_sizes) - 1)]
-
-
 def schedule(recipe, steps):
     """Return the learning rate of each step: `helpers.training.one_cycle`, or a constant."""
     if recipe.schedule == "constant":
@@ -102,14 +95,8 @@ def schedule(recipe, steps):
 
 @functools.cache
 def knot_weights(knots, device):
-    """Return what a cubic enlargement to 28 pixels takes from each knot, `(28, knots)`."""
-    place = (np.arange(28) + 0.5) * knots / 28 - 0.5
-    apart = np.abs(place[:, np.newaxis] - np.arange(knots))
-    near = ((1.5 * apart - 2.5) * apart) * apart + 1
-    far = ((-0.5 * apart + 2.5) * apart - 4) * apart + 2
-    weights = np.where(apart <= 1, near, np.where(apart < 2, far, 0))
-    weights /= weights.sum(axis=1, keepdims=True)
-    return torch.tensor(weights, dtype=torch.float32, device=device)
+    """Return `augmentation.knot_weights` on a device."""
+    return torch.tensor(augmentation.knot_weights(knots).numpy(), device=device)
 
 
 def transform(images, random, limits):
@@ -276,7 +263,7 @@ def prepare_step(runs, images, labels, size, limits):
 def plan(recipe, n):
     """List the steps of each epoch: `(size, limits)` of its batches, as `tools.train` does."""
     for epoch in range(recipe.epochs):
-        size = batch_size(recipe, epoch)
+        size = train.find_batch_size(recipe, epoch)
         ends = [*range(0, n, size), n]
         plain = min(1, max(0, epoch + 1 - recipe.epochs + recipe.plain_epochs))
         change = round((1 - plain) * (len(ends) - 1))
@@ -323,7 +310,7 @@ def finish(run, images):
         run.weights.copy_(run.average)
         for part in images[run.order[: 100 * 128]].split(128):
             read(run, run.weights, part.float()[:, None] / 255, True)
-    size = batch_size(run.recipe, run.recipe.epochs - 1)
+    size = train.find_batch_size(run.recipe, run.recipe.epochs - 1)
     run.variances[4].mul_(1 - 1 / size)  # PyTorch divides by n - 1; elsewhere n is large
 
 

@@ -28,8 +28,7 @@ def read_environment():
         line_statement_prefix="%%",
         autoescape=False,
     )
-    environment.filters |= {"percent": percent, "thousands": thousands, "fixed": fixed}
-    environment.filters["signed"] = signed
+    environment.filters |= {f.__name__: f for f in (percent, thousands, fixed, signed)}
     environment.globals |= {path.stem: _read(path) for path in sorted(MODELS.glob("*.json"))}
     environment.globals |= {
         "bench": _read(BENCHMARKS / "results.json"),
@@ -37,7 +36,7 @@ def read_environment():
         "lessons": lessons.read_lessons(),
         "parts": lessons.read_parts(),
         "median": median,
-        "mean": mean,
+        "mean": statistics.fmean,
         "spread": spread,
         "compare": compare,
         "wilson": wilson,
@@ -82,11 +81,6 @@ def fixed(value, decimals=0):
 def signed(value, decimals=0):
     """Write a difference with its sign: 7.15 is "+7.2", and −7.15 "−7.2"."""
     return f"{value:+.{decimals}f}".replace("-", "−")
-
-
-def mean(values):
-    """Return the mean of numbers."""
-    return statistics.fmean(values)
 
 
 def median(values):

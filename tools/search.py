@@ -19,11 +19,10 @@ import numpy as np
 
 from helpers import augmentation, data, model, model_files, preflight
 from helpers.files import write_text
-from tools import cluster, optimizers, records, scores, train
+from tools import cluster, records, scores, train
 
 RECORD = model_files.MODELS / "search.json"
 SMALL = train.RECIPES["one_epoch"].limits
-STRONG = train.RECIPES["best"].limits
 SMOOTH = {"label_smoothing": 0.05, "dropout": 0.3}
 LARGE = {"rotation": 15.0, "zoom": 0.15, "shear": 0.2, "shift": 3.0, "elastic": 1.5}
 SMOOTHER = {"label_smoothing": 0.1, "dropout": 0.4}
@@ -154,12 +153,18 @@ def run_on_gpu(tasks):
     training, (images, labels) = load_split()
     for group, name in dict.fromkeys((group, name) for group, name, _ in tasks):
         seeds = [seed for *found, seed in tasks if found == [group, name]]
-        began = time.perf_counter()
-        runs = gpu.train_together(find_recipe(group, name), *training, seeds)
-        seconds = round((time.perf_counter() - began) / len(seeds), 2)
+        runs, how = train_on_gpu(gpu, find_recipe(group, name), training, seeds)
         for seed, run in zip(seeds, runs, strict=True):
             result = measure(gpu.predict(run, images), labels)
-            yield (group, name, seed), {**result, "seconds": seconds, **gpu.describe_machine()}
+            yield (group, name, seed), {**result, **how}
+
+
+def train_on_gpu(gpu, recipe, digits, seeds):
+    """Train seeds of a recipe side by side; return the runs, and how they were made."""
+    began = time.perf_counter()
+    runs = gpu.train_together(recipe, *digits, seeds)
+    seconds = round((time.perf_counter() - began) / len(seeds), 2)
+    return runs, {"seconds": seconds, **gpu.describe_machine()}
 
 
 def load_gpu():
@@ -181,19 +186,10 @@ def test_on_gpu(name, number):
     """Train seeds of a configuration on all 60,000, read the test images, and record the look."""
     gpu = load_gpu()
     training, (images, labels) = data.load_mnist()
-    began = time.perf_counter()
-    runs = gpu.train_together(find_recipe(*name.split("/")), *training, range(number))
-    seconds = round((time.perf_counter() - began) / number, 2)
-    read = [
-        [gpu.predict(run, np.roll(images, shift, axis=(1, 2))) for shift in train.SHIFTS]
-        for run in runs
-    ]
-    result = summarise_test([parts[0] for parts in read], np.mean(read, axis=1), labels)
-    update_record(
-        lambda record: record.setdefault("test", {}).update(
-            {name: {**result, "seconds": seconds, **gpu.describe_machine()}}
-        )
-    )
+    runs, how = train_on_gpu(gpu, find_recipe(*name.split("/")), training, range(number))
+    read = [train.predict_shifted(run, images, gpu.predict) for run in runs]
+    result = summarise_test(*zip(*read, strict=True), labels)
+    update_record(lambda record: record.setdefault("test", {}).update({name: {**result, **how}}))
     print(name, result, flush=True)
 
 
@@ -235,9 +231,9 @@ def time_runs(group, rounds=5, steps=30):
         runs[name]()
         taken[name].append((time.perf_counter() - began) / steps)
     where = {"machine": preflight.describe_machine(), "computed_in": model.training_dtype()}
-    times = {}
+    times, n = {}, len(load_split()[0][1])
     for name, seconds in taken.items():
-        step, n = statistics.median(seconds), len(load_split()[0][1])
+        step = statistics.median(seconds)
         run = round(step * train.count_steps(find_recipe(group, name), n), 1)
         times[name] = {"step_ms": round(1_000 * step, 1), "seconds": run}
     update_record(lambda record: record[group].update(times={**where, "runs": times}))
@@ -247,10 +243,7 @@ def time_runs(group, rounds=5, steps=30):
 def prepare_steps(recipe, steps):
     """Return a function that takes so many steps of a recipe, its graph built already."""
     training, _ = load_split()
-    network = model.build_model(
-        recipe.batch_norm_momentum, model.training_dtype(), dropout=recipe.dropout
-    )
-    optimizers.compile_by(recipe, network, train.count_steps(recipe, len(training[1])))
+    network = train.build(recipe, len(training[1]))
     dataset, _ = next(train.make_stages(recipe, *training, seed=0))
     options = {"steps_per_epoch": steps, "verbose": 0, "shuffle": False}
     run = functools.partial(network.fit, dataset.repeat(), **options)

@@ -98,10 +98,7 @@ def train(recipe, images, labels, seed, folder=None, callbacks=()):
     keras.utils.set_random_seed(seed)
     network, past = resume(folder) if folder else (None, [])
     if network is None:
-        network = model.build_model(
-            recipe.batch_norm_momentum, model.training_dtype(), dropout=recipe.dropout
-        )
-        optimizers.compile_by(recipe, network, count_steps(recipe, len(images)))
+        network = build(recipe, len(images))
     callbacks = [*([Checkpoint(folder)] if folder else []), *callbacks]
     options = {"callbacks": callbacks, "verbose": 2 if folder else 0, "shuffle": False}
     done = len(past)
@@ -112,6 +109,15 @@ def train(recipe, images, labels, seed, folder=None, callbacks=()):
     if recipe.average:
         optimizers.refresh_normalization(network, dataset)
     return network, resume(folder, network)[1] if folder else []
+
+
+def build(recipe, n):
+    """Return the network of a recipe, untrained, and compiled for a run on n images."""
+    network = model.build_model(
+        recipe.batch_norm_momentum, model.training_dtype(), dropout=recipe.dropout
+    )
+    optimizers.compile_by(recipe, network, count_steps(recipe, n))
+    return network
 
 
 def find_batch_size(recipe, epoch):
@@ -376,17 +382,18 @@ def record_seed(name, seed, run, images, labels):
     print(f"{name}, seed {seed}: {results}", flush=True)
 
 
-def predict_shifted(network, images):
+def predict_shifted(network, images, predict=model.predict):
     """Read images as they are, and as the mean over `SHIFTS`.
 
     Args:
         network: what `build_model` returned, trained.
         images: uint8 `(n, 28, 28)`.
+        predict: what reads images with a network.
 
     Returns:
         Two arrays of probabilities, float16 `(n, 10)`.
     """
-    read = [model.predict(network, np.roll(images, shift, axis=(1, 2))) for shift in SHIFTS]
+    read = [predict(network, np.roll(images, shift, axis=(1, 2))) for shift in SHIFTS]
     return read[0].astype(np.float16), np.mean(read, axis=0).astype(np.float16)
 
 
