@@ -10,6 +10,7 @@ import functools
 import itertools
 import shutil
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 
 import keras
@@ -77,6 +78,7 @@ RECIPES = {
         label_smoothing=0.05,
         families=tuple(corruptions.FAMILIES),
         spoiled=(0.75, 0.3),
+        others=16,
     ),
 }
 
@@ -181,8 +183,9 @@ def add_others(dataset, number, options):
         A dataset whose targets are probabilities, `(n, 10)`: even for what is no digit.
     """
     pool = non_digits.make_pool()
-    labels = np.zeros(len(pool), "uint8")
-    others = training.make_dataset(pool, labels, True, number, **options).repeat()
+    with warnings.catch_warnings(action="ignore"):  # that they do not look like digits
+        others = training.make_dataset(pool, np.zeros(len(pool), "uint8"), True, **options)
+    others = others.repeat().rebatch(number)  # varied in whole batches, of which each family has a share
 
     def join(digits, others):
         targets = tf.one_hot(digits[1], 10), tf.fill([tf.shape(others[0])[0], 10], 0.1)
