@@ -30,7 +30,7 @@ def train_slowly(name, seed, digits, mark, cores):
     """In a worker: stand in for `train.train_apart`, without TensorFlow."""
     with LOG.open("a", encoding="utf-8") as file:
         file.write(f"{seed} {os.getpid()}\n")
-    for _ in range(10):
+    for _ in range(int(os.environ.get("CLUSTER_STEPS", 10))):
         cluster.check_wanted()
         time.sleep(0.1)
     predictions = digits[1][1].copy()
@@ -97,10 +97,10 @@ class Place:
         return self.address
 
     def start_worker(self, name, preload=NO_MNIST, **changes):
-        """Start a worker, without a nanny to start it again."""
+        """Start a worker, without a nanny to start it again; return its process."""
         options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--preload", preload)
         own = ("--local-directory", str(self.folder / name))
-        self.start(name, "-m", "dask", "worker", self.address, *options, *own, **changes)
+        return self.start(name, "-m", "dask", "worker", self.address, *options, *own, **changes)
 
     def begun(self):
         """Return `[seed, number of the process]` for each seed that a worker began to train."""
@@ -157,15 +157,16 @@ def train(place, monkeypatch):
     outcome="a line; that seed is trained again by the other one, and each is recorded once",
 )
 def test_killed_worker_costs_its_seed_only(place, train, capfd):
-    address = place.start_cluster("one", "two")
-    then(lambda: len(place.begun()) >= 2, lambda: os.kill(place.begun()[0][1], signal.SIGKILL))
+    address = place.start_cluster("one")
+    lost = place.start_worker("two", CLUSTER_STEPS="9999")  # its seed would not end by itself
+    then(lambda: lost.pid in dict(map(reversed, place.begun())), lost.kill)
     train.main(["best", "--seeds", "4", "--cluster", address])
-    begun = [seed for seed, _ in place.begun()]
+    [seed] = [seed for seed, process in place.begun() if process == lost.pid]
     assert place.recorded() == ["seed_0", "seed_1", "seed_2", "seed_3"]
-    assert sorted(begun) == sorted([0, 1, 2, 3, begun[0]])
+    assert sorted(seed for seed, _ in place.begun()) == sorted([0, 1, 2, 3, seed])
     assert (place.folder / "models" / "mnist_cnn.keras").read_bytes() == b"network 0"
     said = capfd.readouterr()
-    assert re.search(rf"best, seed {begun[0]}: not finished on tcp://\S+: it is gone\.", said.out)
+    assert re.search(rf"best, seed {seed}: not finished on tcp://\S+: it is gone\.", said.out)
     assert "distributed" not in said.err
 
 

@@ -1,6 +1,7 @@
 """What a recipe's seeds have in common: accuracy, spread, ensemble, intervals."""
 
 import itertools
+import warnings
 
 import numpy as np
 from scipy import stats
@@ -41,9 +42,14 @@ def spread(accuracies):
     Returns:
         A dict; `interval` holds the true mean with 95 % confidence (Student's t).
     """
-    ends = stats.ttest_1samp(accuracies, 0).confidence_interval(0.95)
-    interval = [round(float(end), 6) for end in ends]
+    interval = [round(end, 6) for end in interval_of_mean(accuracies)]
     return {"seeds": len(accuracies), **summarise(accuracies), "interval": interval}
+
+
+def interval_of_mean(values):
+    """Return the ends of the mean's 95 % interval (Student's t), of two values or more."""
+    with warnings.catch_warnings(action="ignore"):  # SciPy's, where all values are equal
+        return [float(end) for end in stats.ttest_1samp(values, 0).confidence_interval(0.95)]
 
 
 def compare(runs, base):
@@ -56,8 +62,7 @@ def compare(runs, base):
         A dict: `mean` and its 95 % `interval` (Student's t) over the seeds that both have.
     """
     more = [runs[seed]["errors"] - base[seed]["errors"] for seed in runs if seed in base]
-    ends = stats.ttest_1samp(more, 0).confidence_interval(0.95)
-    return {"mean": float(np.mean(more)), "interval": [float(end) for end in ends]}
+    return {"mean": float(np.mean(more)), "interval": interval_of_mean(more)}
 
 
 def summarise(accuracies):
