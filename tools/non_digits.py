@@ -1,10 +1,9 @@
-"""Images that are no digits, to fit doubt by: letters, signs, scribbles, parts of digits, noise.
+"""Images that are no digits, to train with and to fit doubt by: letters, signs, parts, noise.
 
-Notebook 08 makes its own, of other fonts, characters and kinds: what doubt is fitted on must not be
+Notebook 08 makes its own, of other fonts, characters and kinds: what is learned from must not be
 what it is judged by.
 """
 
-import functools
 import string
 
 import matplotlib
@@ -12,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from helpers import data, digits
+from helpers import digits
 
 FONTS = (
     "DejaVuSans", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSerif-Italic", "DejaVuSansMono",
@@ -166,13 +165,16 @@ def repeat(make, n, *given):
     return np.stack([np.clip(make(*given), 0, 255) for _ in range(n)]).round().astype("uint8")
 
 
-@functools.cache
-def make_pool(seed=1):
-    """Make twice as many of each kind as doubt is fitted on, to train with: uint8 `(n, 28, 28)`."""
-    random, (images, labels) = np.random.default_rng(seed), data.load_mnist()[0]
-    return np.concatenate(
-        [
-            repeat(make, 2 * n, images[:30_000], labels[:30_000], random)
-            for make, n in KINDS.values()
-        ]
-    )
+def make_pool(images, labels, seed=1):
+    """Make twice as many of each kind as doubt is fitted on, to train with.
+
+    Args:
+        images, labels: training digits; the first 30,000 are used.
+        seed: of what is drawn.
+
+    Returns:
+        uint8 `(n, 28, 28)`.
+    """
+    random, source = np.random.default_rng(seed), (images[:30_000], labels[:30_000])
+    parts = [repeat(make, 2 * n, *source, random) for make, n in KINDS.values()]
+    return np.concatenate(parts)

@@ -162,30 +162,34 @@ def make_plain_stages(recipe, images, labels, seed):
 def make_spoiled_stages(recipe, images, labels, seed):
     """Yield an epoch at a time of a run in which a changing share of a batch is spoiled."""
     change = recipe.epochs - recipe.plain_epochs
+    pool = non_digits.make_pool(images, labels) if recipe.others else None
     for epoch, share in enumerate(np.linspace(*recipe.spoiled, recipe.epochs).tolist()):
         spoil = functools.partial(corruptions.spoil, families=recipe.families, share=share)
         limits = recipe.limits if epoch < change else None
         options = {"seed": 1_000 * seed + epoch, "limits": limits, "spoil": spoil}
         size = find_batch_size(recipe, epoch)
         dataset = training.make_dataset(images, labels, True, size, **options)
-        yield add_others(dataset, recipe.others, options) if recipe.others else dataset, epoch + 1
+        if recipe.others:
+            dataset = add_others(dataset, pool, recipe.others, options)
+        yield dataset, epoch + 1
 
 
-def add_others(dataset, number, options):
+def add_others(dataset, pool, number, options):
     """Put images that are no digits beside each batch, varied and spoiled like it.
 
     Args:
         dataset: of images and labels.
-        number: of such images to a batch.
+        pool: of images that are no digits, uint8 `(n, 28, 28)`.
+        number: of them to a batch.
         options: of `training.make_dataset`.
 
     Returns:
         A dataset whose targets are probabilities, `(n, 10)`: even for what is no digit.
     """
-    pool = non_digits.make_pool()
     with warnings.catch_warnings(action="ignore"):  # that they do not look like digits
         others = training.make_dataset(pool, np.zeros(len(pool), "uint8"), True, **options)
-    others = others.repeat().rebatch(number)  # varied in whole batches, of which each family has a share
+    # Of sixteen images a family that takes a twentieth would get none: so spoiled 128 at a time.
+    others = others.repeat().rebatch(number)
 
     def join(digits, others):
         targets = tf.one_hot(digits[1], 10), tf.fill([tf.shape(others[0])[0], 10], 0.1)
