@@ -24,7 +24,6 @@ from tools import non_digits, records
 REFERENCES = 2_000
 REFUSED = 0.01  # of the validation digits
 OTHERS = 1 / 4  # of the images that come are taken to be no digits
-STRENGTH = 0.001  # inverse of the penalty on large weights
 
 
 def main():
@@ -84,7 +83,7 @@ def fit(path, references, validation, digits, others):
         digits, others: what `make_sets` made.
     """
     network = model_files.load_model(path)
-    judge = doubt.Judge(1.0, doubt.look(network, references).features, np.zeros(898), 0.0, 1.0)
+    judge = doubt.Judge(1.0, doubt.look(network, references).features, np.zeros(2), 0.0, 1.0)
     looks = doubt.look(network, validation[0])
     judge.temperature = fit_temperature(looks.scores, validation[1])
     signs, wrong, counts = [], [], {}
@@ -128,15 +127,14 @@ def fit_weights(signs, wrong):
     """Fit a logistic regression that tells what is not to be believed from digits read right.
 
     Args:
-        signs: float32 `(n, 898)`.
+        signs: float32 `(n, 2)`.
         wrong: bool `(n,)`.
 
     Returns:
-        Weights, float32 `(898,)`, and bias, for signs as they are.
+        Weights, float32 `(2,)`, and bias, for signs as they are.
     """
-    fitted = make_pipeline(
-        StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=500, class_weight="balanced")
-    ).fit(signs, wrong)
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
+    fitted.fit(signs, wrong)
     scaler, regression = fitted[0], fitted[1]
     weights = regression.coef_[0] / scaler.scale_
     return weights.astype("float32"), float(regression.intercept_[0] - weights @ scaler.mean_)
@@ -154,6 +152,7 @@ def record(path, judge, counts):
         "threshold": round(judge.threshold, 6),
         "references": len(judge.references),
         "others expected": OTHERS,
+        "weights": [round(float(weight), 4) for weight in judge.weights],
         "fitted on": counts,
         "versions": {
             "Python": platform.python_version(),

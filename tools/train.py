@@ -195,7 +195,8 @@ def add_others(dataset, pool, number, options):
         targets = tf.one_hot(digits[1], 10), tf.fill([tf.shape(others[0])[0], 10], 0.1)
         return tf.concat([digits[0], others[0]], 0), tf.concat(targets, 0)
 
-    return tf.data.Dataset.zip(dataset, others).map(join)
+    joined = tf.data.Dataset.zip(dataset, others).map(join)
+    return joined.apply(tf.data.experimental.assert_cardinality(len(dataset)))
 
 
 def main(arguments=None):
