@@ -16,7 +16,7 @@ import pytest
 from scipy import stats
 
 from helpers import augmentation, checkpoints, data, model, model_files
-from tools import records, scores, train
+from tools import non_digits, records, scores, train
 
 RECORDED = [name for name in train.RECIPES if (model_files.MODELS / f"{name}.json").is_file()]
 
@@ -79,6 +79,22 @@ def test_robust_spoils_a_share_of_each_batch_that_changes_by_epoch(digits):
         spoiled.append((end, sum(image.tobytes() not in known for image in images.numpy())))
     assert [end for end, _ in spoiled] == [1, 2]
     assert spoiled[0][1] > 10 and spoiled[1][1] == 0
+
+
+def test_non_digits_beside_a_batch_have_even_targets_and_are_spoiled_too(digits, monkeypatch):
+    pool = np.full((40, 28, 28), 51, np.uint8)
+    monkeypatch.setattr(non_digits, "make_pool", lambda images, labels: pool)
+    recipe = train.Recipe(
+        1, 1, label_smoothing=0.05, families=("inversion",), spoiled=(1.0, 1.0), others=4
+    )
+    (dataset, _), *_ = train.make_stages(recipe, *digits, seed=0)
+    (images, targets), *_ = dataset
+    assert len(dataset) == 1  # known before the epoch: Keras would warn of its end
+    n = len(images) - recipe.others
+    assert sorted(targets[:n].numpy().argmax(axis=1)) == sorted(digits[1])
+    np.testing.assert_allclose(targets[n:], 0.1)
+    levels = np.concatenate([batch[-4:].numpy().ravel() for batch, _ in dataset.repeat(10)])
+    assert set(levels.round(2)) == {np.float32(0.2), np.float32(0.8)}
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from tools import non_digits, records
 REFERENCES = 2_000
 REFUSED = 0.01  # of the validation digits
 OTHERS = 1 / 4  # of the images that come are taken to be no digits
-STRENGTH = 0.001  # inverse of the penalty on large weights
 
 
 def main():
@@ -44,11 +43,6 @@ def spoil(images, seed=0):
     """Spoil digits as in the training of `robust`: uint8 `(n, 28, 28)`."""
     random, scaled = tf.random.Generator.from_seed(seed), images[..., np.newaxis] / np.float32(255)
     return np.round(corruptions.spoil(scaled, random)[..., 0] * 255).astype("uint8")
-
-
-def repeat(make, n, *given):
-    """Make n images: uint8 `(n, 28, 28)`."""
-    return np.stack([np.clip(make(*given), 0, 255) for _ in range(n)]).round().astype("uint8")
 
 
 def make_sets(images, labels, seed=0):
@@ -73,7 +67,8 @@ def make_sets(images, labels, seed=0):
     digits["printed digits"] = non_digits.print_digits(1_200, random)
     source = images[30_000:35_000], labels[30_000:35_000]
     others = {
-        name: repeat(make, n, *source, random) for name, (make, n) in non_digits.KINDS.items()
+        name: non_digits.repeat(make, n, *source, random)
+        for name, (make, n) in non_digits.KINDS.items()
     }
     return digits, others
 
@@ -88,7 +83,7 @@ def fit(path, references, validation, digits, others):
         digits, others: what `make_sets` made.
     """
     network = model_files.load_model(path)
-    judge = doubt.Judge(1.0, doubt.look(network, references).features, np.zeros(898), 0.0, 1.0)
+    judge = doubt.Judge(1.0, doubt.look(network, references).features, np.zeros(2), 0.0, 1.0)
     looks = doubt.look(network, validation[0])
     judge.temperature = fit_temperature(looks.scores, validation[1])
     signs, wrong, counts = [], [], {}
@@ -132,15 +127,14 @@ def fit_weights(signs, wrong):
     """Fit a logistic regression that tells what is not to be believed from digits read right.
 
     Args:
-        signs: float32 `(n, 898)`.
+        signs: float32 `(n, 2)`.
         wrong: bool `(n,)`.
 
     Returns:
-        Weights, float32 `(898,)`, and bias, for signs as they are.
+        Weights, float32 `(2,)`, and bias, for signs as they are.
     """
-    fitted = make_pipeline(
-        StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=500, class_weight="balanced")
-    ).fit(signs, wrong)
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
+    fitted.fit(signs, wrong)
     scaler, regression = fitted[0], fitted[1]
     weights = regression.coef_[0] / scaler.scale_
     return weights.astype("float32"), float(regression.intercept_[0] - weights @ scaler.mean_)
@@ -158,6 +152,7 @@ def record(path, judge, counts):
         "threshold": round(judge.threshold, 6),
         "references": len(judge.references),
         "others expected": OTHERS,
+        "weights": [round(float(weight), 4) for weight in judge.weights],
         "fitted on": counts,
         "versions": {
             "Python": platform.python_version(),

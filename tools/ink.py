@@ -71,8 +71,9 @@ STROKES = {
 }  # fmt: skip
 PLAIN = dict.fromkeys(range(10), 0)  # the way in which a hand writes each digit
 CONTINENTAL = PLAIN | {1: 1, 2: 1, 4: 1, 7: 1, 8: 1, 9: 1}
-# A stroke through the 0, as programmers write it, and a 1 with an upstroke from far below.
-HABITS = CONTINENTAL | {0: 1, 1: 3}
+# A stroke through the 0 from well beyond it, and a 1 with an upstroke from far below.
+STRUCK = [STROKES[0][0][0], [(1.1, -.1), (.5, .5), (-.1, 1.12)]]  # fmt: skip
+HABITS = CONTINENTAL | {0: STRUCK, 1: 3}
 FINE = 4  # strokes are drawn at four times the page's resolution
 INKS = {"black": (0.1, 0.1, 0.12), "blue": (0.1, 0.16, 0.5), "pencil": (0.42, 0.42, 0.43)}
 
@@ -94,7 +95,7 @@ def write_digit(digit, random, hand=None, lean=0.1, width=0.68, shake=0.02):
     Args:
         digit: 0 to 9.
         random: a NumPy generator.
-        hand: `{digit: way}`, such as `PLAIN`; by default any way.
+        hand: `{digit: way}`, such as `PLAIN`, a way being a number or strokes; by default any way.
         lean: how far its top leans to the right, in heights.
         width: of its box, in heights.
         shake: by how much each corner is off, in heights.
@@ -103,7 +104,8 @@ def write_digit(digit, random, hand=None, lean=0.1, width=0.68, shake=0.02):
         A list of float `(n, 2)`, the strokes: x and y in heights from the digit's middle.
     """
     ways = STROKES[digit]
-    strokes = ways[hand[digit] if hand else random.integers(len(ways))]
+    way = hand[digit] if hand else random.integers(len(ways))
+    strokes = way if isinstance(way, list) else ways[way]
     lean, width = lean + random.normal(0, 0.06), width * random.uniform(0.88, 1.12)
     written = []
     for corners in strokes:

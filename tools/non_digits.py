@@ -1,6 +1,6 @@
-"""Images that are no digits, to fit doubt by: letters, signs, scribbles, parts of digits, noise.
+"""Images that are no digits, to train with and to fit doubt by: letters, signs, parts, noise.
 
-Notebook 08 makes its own, of other fonts, characters and kinds: what doubt is fitted on must not be
+Notebook 08 makes its own, of other fonts, characters and kinds: what is learned from must not be
 what it is judged by.
 """
 
@@ -158,3 +158,23 @@ KINDS = {
     "specks": (lambda x, y, r: specks(r), 800),
     "blank": (lambda x, y, r: blank(r), 800),
 }
+
+
+def repeat(make, n, *given):
+    """Make n images: uint8 `(n, 28, 28)`."""
+    return np.stack([np.clip(make(*given), 0, 255) for _ in range(n)]).round().astype("uint8")
+
+
+def make_pool(images, labels, seed=1):
+    """Make twice as many of each kind as doubt is fitted on, to train with.
+
+    Args:
+        images, labels: training digits; the first 30,000 are used.
+        seed: of what is drawn.
+
+    Returns:
+        uint8 `(n, 28, 28)`.
+    """
+    random, source = np.random.default_rng(seed), (images[:30_000], labels[:30_000])
+    parts = [repeat(make, 2 * n, *source, random) for make, n in KINDS.values()]
+    return np.concatenate(parts)

@@ -10,6 +10,7 @@ import functools
 import itertools
 import shutil
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 
 import keras
@@ -26,7 +27,7 @@ from helpers import (
 )
 from helpers.checkpoints import Checkpoint, resume, run_folder
 from helpers.files import write_beside
-from tools import cluster, optimizers, records, scores
+from tools import cluster, non_digits, optimizers, records, scores
 
 SHIPPED_RECIPE = "best"
 PLAIN = "plain.keras"  # a run's network, when it is trained
@@ -45,6 +46,7 @@ class Recipe:
     label_smoothing: float = 0.0
     families: tuple = ()  # of `corruptions`, to spoil images by
     spoiled: tuple = (0.0, 0.0)  # the share of a batch, in the first epoch and in the last
+    others: int = 0  # images that are no digits beside each batch, with even targets
     dropout: float = 0.2
     batch_norm_momentum: float = 0.9
     batch_sizes: tuple = (training.BATCH_SIZE,)  # of the first epochs; the last one stays
@@ -76,6 +78,7 @@ RECIPES = {
         label_smoothing=0.05,
         families=tuple(corruptions.FAMILIES),
         spoiled=(0.75, 0.3),
+        others=16,
     ),
 }
 
@@ -133,7 +136,7 @@ def make_stages(recipe, images, labels, seed):
     """Yield the parts of a run in which images are varied alike: `(dataset, last epoch)`."""
     make = make_spoiled_stages if any(recipe.spoiled) else make_plain_stages
     for dataset, end in make(recipe, images, labels, seed):
-        if recipe.label_smoothing:
+        if recipe.label_smoothing and not recipe.others:
             dataset = dataset.map(lambda batch, digits: (batch, tf.one_hot(digits, 10)))
         yield dataset, end
 
@@ -159,20 +162,41 @@ def make_plain_stages(recipe, images, labels, seed):
 def make_spoiled_stages(recipe, images, labels, seed):
     """Yield an epoch at a time of a run in which a changing share of a batch is spoiled."""
     change = recipe.epochs - recipe.plain_epochs
+    pool = non_digits.make_pool(images, labels) if recipe.others else None
     for epoch, share in enumerate(np.linspace(*recipe.spoiled, recipe.epochs).tolist()):
         spoil = functools.partial(corruptions.spoil, families=recipe.families, share=share)
-        yield (
-            training.make_dataset(
-                images,
-                labels,
-                True,
-                find_batch_size(recipe, epoch),
-                seed=1_000 * seed + epoch,
-                limits=recipe.limits if epoch < change else None,
-                spoil=spoil,
-            ),
-            epoch + 1,
-        )
+        limits = recipe.limits if epoch < change else None
+        options = {"seed": 1_000 * seed + epoch, "limits": limits, "spoil": spoil}
+        size = find_batch_size(recipe, epoch)
+        dataset = training.make_dataset(images, labels, True, size, **options)
+        if recipe.others:
+            dataset = add_others(dataset, pool, recipe.others, options)
+        yield dataset, epoch + 1
+
+
+def add_others(dataset, pool, number, options):
+    """Put images that are no digits beside each batch, varied and spoiled like it.
+
+    Args:
+        dataset: of images and labels.
+        pool: of images that are no digits, uint8 `(n, 28, 28)`.
+        number: of them to a batch.
+        options: of `training.make_dataset`.
+
+    Returns:
+        A dataset whose targets are probabilities, `(n, 10)`: even for what is no digit.
+    """
+    with warnings.catch_warnings(action="ignore"):  # that they do not look like digits
+        others = training.make_dataset(pool, np.zeros(len(pool), "uint8"), True, **options)
+    # Of sixteen images a family that takes a twentieth would get none: so spoiled 128 at a time.
+    others = others.repeat().rebatch(number)
+
+    def join(digits, others):
+        targets = tf.one_hot(digits[1], 10), tf.fill([tf.shape(others[0])[0], 10], 0.1)
+        return tf.concat([digits[0], others[0]], 0), tf.concat(targets, 0)
+
+    joined = tf.data.Dataset.zip(dataset, others).map(join)
+    return joined.apply(tf.data.experimental.assert_cardinality(len(dataset)))
 
 
 def main(arguments=None):
