@@ -82,7 +82,7 @@ def join(network, judge):
     odds = ops.logsumexp(ordered[:, 1:], axis=1, keepdims=True) - ordered[:, :1]
     features = features / ops.maximum(ops.norm(features, axis=1, keepdims=True), 1e-6)
     # A layer: of a constant a converter would keep many copies.
-    compare = keras.layers.Dense(len(judge.references), use_bias=False)
+    compare = keras.layers.Dense(len(judge.references), use_bias=False, name="references")
     nearest = ops.max(compare(features), axis=1, keepdims=True)
     compare.set_weights([judge.references.T])
     distances = ops.sqrt(ops.maximum(2 - 2 * nearest, 0))
