@@ -138,9 +138,9 @@ def draw_signed(ax, values, limit=None, title=None):
         title: the finding, above the map.
     """
     limit = limit or abs(values).max() or 1
-    ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    image = ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
     for (row, column), value in np.ndenumerate(values if values.size <= 25 else np.empty((0, 0))):
-        colour = "white" if abs(value) > 0.6 * limit else "black"
+        colour = _choose_ink(image.cmap(image.norm(value)))
         text = f"{value:+.3g}" if value else "0"
         ax.text(column, row, text, ha="center", va="center", color=colour)
     if values.size > 25:  # grey print must keep the sign
@@ -190,7 +190,12 @@ def make_numbers_legible(ax):
     cells = ax.collections[0]
     for text in ax.texts:
         column, row = (int(place) for place in text.get_position())
-        colour = np.array(cells.cmap(cells.norm(cells.get_array()[row, column]))[:3])
-        linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
-        # From a luminance of 0.179 on, black has the higher contrast (WCAG 2.2).
-        text.set_color("black" if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else "white")
+        text.set_color(_choose_ink(cells.cmap(cells.norm(cells.get_array()[row, column]))))
+
+
+def _choose_ink(colour):
+    """Return black or white, whichever an sRGB colour, 0 to 1, sets off better (WCAG 2.2)."""
+    colour = np.array(colour[:3])
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    # From a luminance of 0.179 on, black has the higher contrast.
+    return "black" if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else "white"

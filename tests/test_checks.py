@@ -517,8 +517,8 @@ ANSWERS = {
         },
     ),
     "11_4": (
-        [135, 140, np.int64(135), tf.constant(135)],
-        {66: "clean paper", 54: "of 8,000", 0.00675: "the share", 19_865: "read right"},
+        [158, 160, np.int64(158), tf.constant(158)],
+        {58: "clean paper", 63: "of 8,000", 0.0079: "the share", 19_842: "read right"},
     ),
 }
 MADE = ("plan", "judged", "cures", "promised", "claimed", "formats")

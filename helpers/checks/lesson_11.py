@@ -7,7 +7,7 @@ import numpy as np
 
 from helpers.checks.exercise import NotYet, call, choices, exercise, expect_number
 
-CARD = Path(__file__).resolve().parents[2] / "models" / "card.json"
+MODELS = Path(__file__).resolve().parents[2] / "models"
 FORMS = 20_000
 
 
@@ -80,15 +80,19 @@ def check_11_3(choice):
 @exercise
 def check_11_4(answer):
     """Estimate the misread digits of 20,000 on grey paper from the card."""
-    card = json.loads(CARD.read_text(encoding="utf-8"))
+    card, record = (
+        json.loads((MODELS / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("card", "robust")
+    )
+    clean = record["runs"]["seed_0"]["test"]
     counted = {name: card[name]["groups"]["grey paper"] for name in ("robust", "mnist_cnn")}
     right, plain = (FORMS * part["errors"] / part["n"] for part in counted.values())
     misconceptions = {
-        66: "That is the rate on clean paper. The forms are grey.",
+        FORMS * clean["errors"] / clean["n"]: "That is the rate on clean paper; theirs is grey.",
         counted["robust"]["errors"]: "Those were misread of 8,000. How many of 20,000 is that?",
         plain: "That is the network of part I. Who reads here?",
         FORMS - right: "Those are read right. How many are not?",
         right / FORMS: "That is the share. How many of 20,000 is it?",
     }
     expect_number(answer, right, misconceptions, tolerance=0.06 * right, slack=0.01)
-    return "Twice the rate of clean paper, and an estimate for even grey only: try a hundred first."
+    return "Over twice the rate of clean paper, and for even grey only: try a hundred first."
