@@ -100,6 +100,10 @@ class Place:
         own = ("--local-directory", str(self.folder / name))
         return self.start(name, "-m", "dask", "worker", self.address, *options, *own, **changes)
 
+    def wait_for(self, *names):
+        """Wait until workers have registered."""
+        wait_until(lambda: all("Registered to" in self.said(name) for name in names))
+
     def begun(self):
         """Return `[seed, number of the process]` for each seed that a worker began to train."""
         return [[*map(int, line.split())] for line in self.log.read_text().splitlines()]
@@ -158,6 +162,7 @@ def test_killed_worker_costs_its_seed_only(place, train, capfd):
     address = place.start_cluster()
     place.start_worker("one")
     lost = place.start_worker("two", CLUSTER_STEPS="9999")  # its seed would not end by itself
+    place.wait_for("one", "two")  # or the first might train all seeds alone
     then(lambda: lost.pid in dict(map(reversed, place.begun())), lost.kill)
     train.main(["best", "--seeds", "4", "--cluster", address])
     [seed] = [seed for seed, process in place.begun() if process == lost.pid]
@@ -204,8 +209,7 @@ def test_worker_that_differs_is_refused_by_name(place, train, capsys, monkeypatc
     place.start_worker("tensorflow", PYTHONPATH=path)
     place.start_worker("mnist", preload="import os", MNIST_DIR=str(small_mnist[0]))
     place.start_worker("elsewhere", preload="import os", PYTHONSAFEPATH="1", PYTHONPATH="")
-    names = ("tensorflow", "mnist", "elsewhere")
-    wait_until(lambda: all("Registered to" in place.said(name) for name in names))
+    place.wait_for("tensorflow", "mnist", "elsewhere")
     monkeypatch.setattr(cluster, "PATIENCE", 1)
     with pytest.raises(cluster.ClusterError, match=r"^No worker that may train"):
         train.main(["best", "--seeds", "1", "--cluster", address])
