@@ -152,12 +152,6 @@ def train(place, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.fault(
-    31,
-    "a worker of a cluster is killed in the middle of a seed",
-    provoked="a `dask scheduler` and two `dask worker` on loopback; SIGKILL to one that trains",
-    outcome="a line; that seed is trained again by the other one, and each is recorded once",
-)
 def test_killed_worker_costs_its_seed_only(place, train, capfd):
     address = place.start_cluster()
     place.start_worker("one")
@@ -175,12 +169,6 @@ def test_killed_worker_costs_its_seed_only(place, train, capfd):
 
 
 @pytest.mark.slow
-@pytest.mark.fault(
-    31,
-    "the scheduler of a cluster is killed",
-    provoked="SIGKILL to a `dask scheduler` on loopback when the first seed is recorded",
-    outcome="one plain line; what is recorded stays, and the command goes on with a new scheduler",
-)
 def test_killed_scheduler_ends_the_command_in_a_line(place, train, capfd):
     address = place.start_cluster()
     place.start_worker("one", CLUSTER_STEPS="50")  # time to kill before the second seed ends
@@ -192,14 +180,6 @@ def test_killed_scheduler_ends_the_command_in_a_line(place, train, capfd):
 
 
 @pytest.mark.slow
-@pytest.mark.fault(
-    31,
-    "a worker with another TensorFlow, another MNIST, or none of the project",
-    provoked="workers whose packages name TensorFlow 2.20, whose `MNIST_DIR` holds a changed file, "
-    "and that were started elsewhere",
-    outcome="each is left out in a line with its address and what differs; with no other worker "
-    "the command ends, with one it goes on",
-)
 def test_worker_that_differs_is_refused_by_name(place, train, capsys, monkeypatch, small_mnist):
     address = place.start_cluster()
     other = place.folder / "tensorflow-2.20.0.dist-info"
@@ -224,12 +204,6 @@ def test_worker_that_differs_is_refused_by_name(place, train, capsys, monkeypatc
 
 
 @pytest.mark.slow
-@pytest.mark.fault(
-    31,
-    "two commands at once, on one cluster and one record",
-    provoked="two commands for the same five seeds; then the same seed asked for by two clients",
-    outcome="each is trained once and recorded; a line says which another command trains",
-)
 def test_two_commands_do_not_train_a_seed_twice(place, train):
     address = place.start_cluster()
     arguments = ("-c", COMMAND, str(place.folder), "best", "--seeds", "5", "--cluster", address)

@@ -147,12 +147,6 @@ REFUSED = {
 }
 
 
-@pytest.mark.fault(
-    16,
-    "a picture of one's own that is none, is damaged, or is of a kind that is not read",
-    provoked="26 kinds of files and arrays given to `find_digits` and `read_one`",
-    outcome="a PictureError of one or two lines says what it is and what to do",
-)
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_is_no_picture_is_refused_in_plain_words(kind, tmp_path):
     make, words = REFUSED[kind]

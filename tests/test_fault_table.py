@@ -1,18 +1,34 @@
-"""The table in tests/README.md is made from the tests, and no fault is missing."""
+"""The table of faults in tests/README.md: each row names a test, and the command that runs it."""
 
-import fault_table
+import ast
+import re
+from pathlib import Path
 
-
-def test_every_fault_has_a_test():
-    numbers = {number for number, *_ in fault_table.find_faults()}
-    assert numbers == set(range(1, max(numbers) + 1))
-
-
-def test_page_is_up_to_date():
-    made = fault_table.render(fault_table.find_faults())
-    assert fault_table.PAGE.read_text(encoding="utf-8") == made, "python tests/fault_table.py"
+TESTS = Path(__file__).resolve().parent
+ROW = re.compile(r"\| (\d+) (?:\| [^|]+ ){3}\| `(\w+)::(\w+)` \| `make ([\w-]+)` \|")
 
 
-def test_cells_of_the_table_are_plain():
-    for number, *texts in fault_table.find_faults():
-        assert all(text and "|" not in text and "\n" not in text for text in texts), number
+def read_rows():
+    """Return the table's rows, as they stand there."""
+    text = (TESTS / "README.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| \d.*$", text, re.MULTILINE)
+
+
+def find_command(module, test):
+    """Return the first of `make check`, `make test` and `make test-all` that runs a test."""
+    body = ast.parse((TESTS / f"{module}.py").read_text(encoding="utf-8")).body
+    of_file = [ast.unparse(n.value) for n in body if ast.unparse(n).startswith("pytestmark =")]
+    (function,) = (n for n in body if isinstance(n, ast.FunctionDef) and n.name == test)
+    marks = " ".join([*of_file, *map(ast.unparse, function.decorator_list)])
+    return "test-all" if "mark.weekly" in marks else "test" if "mark.slow" in marks else "check"
+
+
+def test_every_row_names_a_test_and_the_command_that_runs_it():
+    for row in read_rows():
+        _, module, test, command = ROW.fullmatch(row).groups()
+        assert find_command(module, test) == command, row
+
+
+def test_rows_are_sorted_and_no_fault_is_missing():
+    numbers = [int(ROW.fullmatch(row)[1]) for row in read_rows()]
+    assert numbers == sorted(numbers) and {*numbers} == {*range(1, numbers[-1] + 1)}

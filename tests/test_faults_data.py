@@ -97,13 +97,6 @@ def listing(folder):
 # 1. No network --------------------------------------------------------------------------------
 
 
-@pytest.mark.fault(
-    1,
-    "no network from the start",
-    provoked="a process without any network (a network namespace of its own; where there is none, "
-    "every connection is refused), once with `MNIST_DIR` and once without",
-    outcome="the folder is loaded; without it scikit-learn's digits, with one loud line",
-)
 @pytest.mark.parametrize("folder", [True, False], ids=["MNIST_DIR", "sample"])
 def test_no_network_from_the_start(small, monkeypatch, folder):
     monkeypatch.setattr(data, "MIRRORS", MIRRORS)
@@ -124,13 +117,6 @@ def test_no_network_from_the_start(small, monkeypatch, folder):
 # 2. Stalls ------------------------------------------------------------------------------------
 
 
-@pytest.mark.fault(
-    2,
-    "a server that accepts and stalls; every mirror does",
-    provoked="one or two that say nothing, or stop in mid-body, or send ten bytes a second",
-    outcome="given up after 15 s (less in the test), with a line, and the next mirror serves; "
-    "where both stall, after 30 s in all the digits and the hint about `MNIST_DIR`",
-)
 @pytest.mark.parametrize("answer", ["silent", "half_then_silent", "trickle"])
 def test_wait_for_a_mirror_that_stalls_is_bounded(serve, load, monkeypatch, answer):
     stated = download.READ_TIMEOUT * download.TRIES * len(data.MIRRORS)
@@ -152,12 +138,6 @@ def test_wait_for_a_mirror_that_stalls_is_bounded(serve, load, monkeypatch, answ
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ignores what a full queue takes")
-@pytest.mark.fault(
-    2,
-    "a host that does not answer at all",
-    provoked="a port whose queue of connections is full, so that a new one is ignored",
-    outcome="as a stall",
-)
 def test_host_that_ignores_connections_is_given_up(nowhere, monkeypatch):
     monkeypatch.setattr(download, "READ_TIMEOUT", 0.5)
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
@@ -217,14 +197,6 @@ WRONG_ANSWERS = {
 }
 
 
-@pytest.mark.fault(
-    3,
-    "a mirror sends what it should not, or every mirror",
-    provoked="a body cut short, with Content-Length and without; another file; a log-in page with "
-    "status 200; 403; 404",
-    outcome="one line has the cause for each mirror (a log-in page is called that); nothing of it "
-    "is kept; once the second mirror serves, the usual line is all there is to read",
-)
 @pytest.mark.parametrize("answer", WRONG_ANSWERS)
 def test_wrong_answers_are_named_and_not_kept(serve, load, answer):
     servers = serve(answer, answer)
@@ -265,13 +237,6 @@ def certificate(tmp_path_factory):
     return folder / "cert.pem", context
 
 
-@pytest.mark.fault(
-    4,
-    "a certificate that is not to be trusted",
-    provoked="a TLS server with a self-signed certificate",
-    outcome="the cause is named; nothing is asked unverified or over http; with the certificate "
-    "among the trusted ones the same call works",
-)
 def test_untrusted_certificate_is_explained_and_never_passed_over(
     serve, load, certificate, monkeypatch
 ):
@@ -285,12 +250,6 @@ def test_untrusted_certificate_is_explained_and_never_passed_over(
     assert load()[0] == 60 and len(server.asked) == 4
 
 
-@pytest.mark.fault(
-    4,
-    "a mirror that leads to plain http",
-    provoked="a trusted TLS server that redirects to a server without TLS",
-    outcome="not followed: the other server is not asked",
-)
 def test_redirection_to_plain_http_is_not_followed(serve, load, certificate, monkeypatch):
     path, context = certificate
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
@@ -300,13 +259,6 @@ def test_redirection_to_plain_http_is_not_followed(serve, load, certificate, mon
     assert len(server.asked) == download.TRIES and plain.asked == []
 
 
-@pytest.mark.fault(
-    4,
-    "a proxy that refuses",
-    provoked="`HTTPS_PROXY` names a closed port; a proxy that answers 407",
-    outcome="the proxy is named as the cause, and nothing but tunnels is asked of it; with the "
-    "proxy set right the same call works",
-)
 @pytest.mark.parametrize("answer", [None, "refuse_proxying"], ids=["closed port", "407"])
 def test_refusing_proxy_is_explained(serve, load, monkeypatch, answer):
     proxy = answer and serve(answer)
@@ -328,12 +280,6 @@ def test_refusing_proxy_is_explained(serve, load, monkeypatch, answer):
 
 
 @pytest.mark.slow
-@pytest.mark.fault(
-    5,
-    "processes that load for the first time at once",
-    provoked="two and eight processes, let loose together on one empty cache and a slow server",
-    outcome="all of them load MNIST, and one good copy stays",
-)
 @pytest.mark.parametrize("n", [2, 8])
 def test_processes_that_load_at_once_all_succeed(serve, tmp_path, n):
     server, ready = serve("slow"), tmp_path / "ready"
@@ -351,12 +297,6 @@ def test_processes_that_load_at_once_all_succeed(serve, tmp_path, n):
     data.read_folder(data.CACHE)
 
 
-@pytest.mark.fault(
-    6,
-    "killed in mid-download",
-    provoked="a process is killed (SIGKILL) while half of a file has come",
-    outcome="the cache is clean, and the next load completes it",
-)
 def test_kill_in_mid_download_leaves_nothing_behind(serve, load):
     server = serve("half_then_silent")
     process = start()
@@ -370,13 +310,6 @@ def test_kill_in_mid_download_leaves_nothing_behind(serve, load):
 
 
 @posix
-@pytest.mark.fault(
-    6,
-    "killed while a file is written",
-    provoked="the kernel kills a process at the twenty-thousandth byte (SIGXFSZ)",
-    outcome="no file has its name yet; the next load deletes what was left and completes the "
-    "cache; what a living process writes stays",
-)
 def test_kill_while_writing_is_cleaned_up(serve, load):
     serve("good")
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
@@ -402,13 +335,6 @@ SPOILT = {
 }
 
 
-@pytest.mark.fault(
-    7,
-    "the cache is corrupt and there is no network",
-    provoked="one of its files torn, emptied, with a bit flipped, or replaced",
-    outcome="one line names the file; no file is deleted; the digits take MNIST's place; with a "
-    "network the same call replaces that file and no other",
-)
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
 def test_corrupt_cache_is_named_and_kept(serve, load, monkeypatch, spoil):
     server = serve("good")
@@ -432,13 +358,6 @@ def test_corrupt_cache_is_named_and_kept(serve, load, monkeypatch, spoil):
 # 8. Where the cache cannot be written ---------------------------------------------------------
 
 
-@pytest.mark.fault(
-    8,
-    "no cache folder can be made",
-    provoked="a file lies where the folder is due",
-    outcome="the user's own cache folder takes its place, and a line says which; the next load "
-    "needs no network",
-)
 def test_file_in_the_place_of_the_cache_folder(serve, load):
     server = serve("good")
     data.CACHE.parent.parent.mkdir()
@@ -470,14 +389,6 @@ def foreign(serve, monkeypatch):
 
 
 @posix
-@pytest.mark.fault(
-    8,
-    "the cache folder is read-only or somebody else's, or both are",
-    provoked="a process of another user (as an ordinary user: a folder without the permission); "
-    "the folder may be read but not written, or not even entered",
-    outcome="the user's own cache folder takes its place, and a line says which; without it, how "
-    "much room is needed; once the first may be written the same call completes it",
-)
 @pytest.mark.parametrize("mode", [0o555, 0], ids=["read-only", "closed"])
 def test_cache_folder_of_somebody_else(foreign, mode):
     project, user = data.CACHE.parent, data._user_cache()
@@ -497,12 +408,6 @@ def test_cache_folder_of_somebody_else(foreign, mode):
 
 
 @posix
-@pytest.mark.fault(
-    8,
-    "an MNIST_DIR that may not be read",
-    provoked="a folder without any permission, for a process of another user",
-    outcome="one line names it; the mirrors serve",
-)
 def test_folder_that_may_not_be_read(foreign, monkeypatch):
     closed, project = data.CACHE.parents[1] / "closed", data.CACHE.parent
     closed.mkdir(mode=0)
@@ -514,12 +419,6 @@ def test_folder_that_may_not_be_read(foreign, monkeypatch):
 
 
 @posix
-@pytest.mark.fault(
-    8,
-    "the disk is full: no room for a file",
-    provoked="a process that may write 20 kB to a file (RLIMIT_FSIZE)",
-    outcome="MNIST is loaded, not kept, and a line says how much to free; no torn file is left",
-)
 def test_no_room_for_a_file(serve, load):
     serve("good")
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
@@ -552,14 +451,6 @@ NOT_MNIST = {
 }
 
 
-@pytest.mark.fault(
-    9,
-    "an IDX file that is not what it should be",
-    provoked="in `MNIST_DIR`: a wrong magic number, a header that lies, missing rows, labels above "
-    "9, images of 32×32, other images of the right size",
-    outcome="refused before use: one line names the file, what was found and what was expected; "
-    "with the right file back the same call works",
-)
 @pytest.mark.parametrize(("kind", "spoil", "says"), NOT_MNIST.values(), ids=NOT_MNIST)
 def test_file_that_is_not_mnist_is_refused(small, load, monkeypatch, tmp_path, kind, spoil, says):
     (images, labels), _ = data.read_folder(small)
@@ -575,13 +466,6 @@ def test_file_that_is_not_mnist_is_refused(small, load, monkeypatch, tmp_path, k
     assert load()[0] == 60
 
 
-@pytest.mark.fault(
-    9,
-    "an npz with objects in it",
-    provoked="an `mnist.npz` whose labels are Python objects that would run code; a torn one, an "
-    "HTML page, and one of other images",
-    outcome="refused before use with one line, and no code runs; Keras' own `mnist.npz` is taken",
-)
 def test_npz_is_taken_when_it_is_mnist_and_refused_with_objects(small, load, monkeypatch, tmp_path):
     (x_train, y_train), (x_test, y_test) = data.read_folder(small)
     arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
@@ -603,13 +487,6 @@ def test_npz_is_taken_when_it_is_mnist_and_refused_with_objects(small, load, mon
 # 10. What MNIST_DIR may be --------------------------------------------------------------------
 
 
-@pytest.mark.fault(
-    10,
-    "a partial MNIST_DIR",
-    provoked="each of the four files is missing in turn, with a network and without",
-    outcome="one line names the file and what to do; it alone is downloaded; without a network the "
-    "digits take MNIST's place",
-)
 @pytest.mark.parametrize("name", data.FILES)
 def test_partial_folder_is_completed(serve, load, monkeypatch, tmp_path, small, name):
     server, mirrors = serve("good"), data.MIRRORS
@@ -627,13 +504,6 @@ def test_partial_folder_is_completed(serve, load, monkeypatch, tmp_path, small, 
     assert load()[0] == 60 and len(server.asked) == 1
 
 
-@pytest.mark.fault(
-    10,
-    "unpacked files, and odd paths",
-    provoked="`MNIST_DIR`, and the cache, in folders with spaces, `#`, umlauts, CJK characters and "
-    "more; files packed and unpacked",
-    outcome="all of them load",
-)
 @pytest.mark.parametrize(
     "odd",
     ["with  spaces", "number # one", "Übungsgrößen", "数字の写真 손글씨", "100% '~ $HOME"],
@@ -692,12 +562,6 @@ FORMS = {
 }
 
 
-@pytest.mark.fault(
-    29,
-    "MNIST that lies there under another name, packed in another way, or a folder below",
-    provoked="`MNIST_DIR` with the files in nine forms, offline",
-    outcome="loaded, without a word; the check of the machine agrees",
-)
 @pytest.mark.parametrize("form", FORMS)
 def test_mnist_is_known_by_its_content(small, load, monkeypatch, tmp_path, form):
     contents, given = FORMS[form](unpacked(small), small)
@@ -706,12 +570,6 @@ def test_mnist_is_known_by_its_content(small, load, monkeypatch, tmp_path, form)
     assert preflight.check_data()[0]
 
 
-@pytest.mark.fault(
-    29,
-    "a folder with nothing of MNIST in it",
-    provoked="`MNIST_DIR` with a file of text; with a home folder that nobody knows",
-    outcome="one line says what is missing; the check of the machine says the same",
-)
 def test_nothing_of_mnist_is_told_alike(small, load, monkeypatch, tmp_path):
     put(tmp_path / "mine", {"notes.txt": b"no data"})
     for chosen in (str(tmp_path / "mine"), "~nobody-of-this-name/mnist"):
@@ -722,12 +580,6 @@ def test_nothing_of_mnist_is_told_alike(small, load, monkeypatch, tmp_path):
         assert not ok and found == lines[0] and "Copy the four MNIST files there" in found
 
 
-@pytest.mark.fault(
-    4,
-    "a password with # in the address of the proxy",
-    provoked="`HTTPS_PROXY=http://me:secret#word@127.0.0.1:9`",
-    outcome="the cause is named; no part of the password is printed",
-)
 def test_password_of_a_proxy_is_not_printed(nowhere, load, monkeypatch):
     monkeypatch.setattr(data, "MIRRORS", MIRRORS)
     for password in ("secret#word", "#secretword", "secret/word"):

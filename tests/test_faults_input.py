@@ -77,12 +77,6 @@ def refuse(call, argument):
     return message
 
 
-@pytest.mark.fault(
-    16,
-    "images of another shape, type or range, with NaN, or none at all",
-    provoked="27 kinds of spoiled digits, each given to `scale`, `predict` and `make_dataset`",
-    outcome="a ValueError of two lines names expected, got and the repair, before Keras sees them",
-)
 @pytest.mark.parametrize("entry", ENTRIES, ids=ENTRY_NAMES)
 @pytest.mark.parametrize("kind", BAD_IMAGES)
 def test_wrong_images_are_refused(digits, entry, kind):
@@ -110,12 +104,6 @@ BAD_LABELS = {
 }
 
 
-@pytest.mark.fault(
-    16,
-    "labels 10 or -1, one-hot, not whole numbers, or of another length than the images",
-    provoked="13 kinds of spoiled labels given to `make_dataset`",
-    outcome="a ValueError names expected and got, before TensorFlow sees them",
-)
 @pytest.mark.parametrize("kind", BAD_LABELS)
 def test_wrong_labels_are_refused(digits, kind):
     spoil, words = BAD_LABELS[kind]
@@ -135,12 +123,6 @@ def warned(call, *arguments):
     return [str(w.message) for w in caught], {w.filename for w in caught}
 
 
-@pytest.mark.fault(
-    16,
-    "inverted images: white paper, as a photo or a drawing program gives them",
-    provoked="255 - images, all of a batch or one of it, a single image too",
-    outcome="one warning counts them and says what to pass instead; it points at the reader's line",
-)
 def test_inverted_images_are_warned_of(digits, tiny):
     images, labels = digits
     for call in (
@@ -156,12 +138,6 @@ def test_inverted_images_are_warned_of(digits, tiny):
         assert warned(call, images) == ([], set())
 
 
-@pytest.mark.fault(
-    16,
-    "images scaled already, then stored as uint8",
-    provoked="images // 255 and (images / 255).round(), as uint8",
-    outcome="one warning says that no pixel is above 1, and what range is due",
-)
 @pytest.mark.parametrize("spoil", [lambda x: x // 255, lambda x: (x / 255).round().astype("uint8")])
 def test_scaled_uint8_images_are_warned_of(digits, tiny, spoil):
     messages, places = warned(model.predict, tiny, spoil(digits[0]), 2)
@@ -172,12 +148,6 @@ def test_scaled_uint8_images_are_warned_of(digits, tiny, spoil):
 
 @pytest.mark.slow
 @pytest.mark.mnist
-@pytest.mark.fault(
-    16,
-    "what inverted and doubly scaled test images cost",
-    provoked="the shipped network reads 2,000 test images as they are, inverted and scaled twice",
-    outcome="over 99 % right; inverted about 19 %, scaled twice about 12 %, each with its warning",
-)
 def test_accuracy_on_inverted_and_doubly_scaled_images(loaded):
     images, labels = (part[:2_000] for part in loaded[1])
     network = model_files.load_shipped_model()
@@ -195,12 +165,6 @@ def test_accuracy_on_inverted_and_doubly_scaled_images(loaded):
     assert twice < 0.2 and "scaled already" in twice_warning[0]
 
 
-@pytest.mark.fault(
-    16,
-    "a warning where nothing is wrong",
-    provoked="both sets whole, class by class, and thousands of single images; bold and blank ones",
-    outcome="silence",
-)
 def test_good_images_are_never_warned_of(loaded):
     with warnings.catch_warnings(action="error"):
         for images, labels in loaded:
@@ -212,12 +176,6 @@ def test_good_images_are_never_warned_of(loaded):
             training.make_dataset(images, labels)
 
 
-@pytest.mark.fault(
-    16,
-    "a bold digit taken for an inverted one",
-    provoked="the boldest training images, made 4 pixels thicker on every side",
-    outcome="silence, each alone and all together",
-)
 def test_bold_digits_are_never_warned_of(loaded):
     images = loaded[0][0]
     boldest = images[images.mean(axis=(1, 2)).argsort()[-500:]]
@@ -292,13 +250,6 @@ def follow_advice(given):
     raise AssertionError(message)
 
 
-@pytest.mark.fault(
-    27,
-    "pictures as a picture library returns them, and another order of axes",
-    provoked="24 shapes and types, with colours, opacity, other sizes, 16 bits; what each message "
-    "advises is done until nothing is said any more",
-    outcome="accepted after at most five steps, with as many images as there were digits",
-)
 @pytest.mark.parametrize("kind", PICTURES)
 def test_advice_followed_ends_well(kind):
     given, n = PICTURES[kind]
@@ -310,12 +261,6 @@ def test_advice_followed_ends_well(kind):
 
 @pytest.mark.slow
 @pytest.mark.mnist
-@pytest.mark.fault(
-    27,
-    "grey paper of any brightness, dark ink or light",
-    provoked="2,000 test images on paper of 240, 200 and 40; the advice is followed",
-    outcome="a warning counts them; afterwards over 99 % are read right",
-)
 @pytest.mark.parametrize(("paper", "ink"), [(240, 30), (200, 20), (40, 250)])
 def test_grey_paper_is_cleared(loaded, paper, ink):
     images, labels = (part[:2_000] for part in loaded[1])
@@ -328,12 +273,6 @@ def test_grey_paper_is_cleared(loaded, paper, ink):
     assert (model.predict(network, cleared).argmax(axis=1) == labels).mean() > 0.99
 
 
-@pytest.mark.fault(
-    27,
-    "transposed digits, as EMNIST's are",
-    provoked="training images with rows and columns exchanged, and as they are",
-    outcome="one warning says that they look transposed, and what to pass",
-)
 def test_transposed_images_are_warned_of(loaded):
     images = loaded[0][0][:1_000]
     messages, _ = warned(inputs.check_images, images.transpose(0, 2, 1))

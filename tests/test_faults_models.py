@@ -94,12 +94,6 @@ def zip_of(name):
     return content.getvalue()
 
 
-@pytest.mark.fault(
-    17,
-    "a model file that is empty, cut short, bit-flipped, a web page, or of another kind",
-    provoked="eight damaged files under the name of a model, given to `load_model`",
-    outcome="a ModelError of two lines names file, cause and repair; the good file then loads",
-)
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damaged_model_is_refused(tiny, tmp_path, kind):
     good, weights = tiny
@@ -112,13 +106,6 @@ def test_damaged_model_is_refused(tiny, tmp_path, kind):
     np.testing.assert_array_equal(model_files.load_model(path).get_weights()[0], weights[0])
 
 
-@pytest.mark.fault(
-    17,
-    "a bit that flips anywhere in a model file, and a file that is cut short anywhere",
-    provoked="one bit flipped at 120 places: all through the file, and in the zip directory; 100 "
-    "lengths",
-    outcome="refused with a ModelError, or it bears no meaning and the same weights are loaded",
-)
 def test_flipped_bits_never_load_other_weights(tiny, tmp_path):
     good, weights = tiny
     content = good.read_bytes()
@@ -141,12 +128,6 @@ def test_flipped_bits_never_load_other_weights(tiny, tmp_path):
         refuse(model_files.load_model, path)
 
 
-@pytest.mark.fault(
-    17,
-    "a model file that is not there, or a folder of that name",
-    provoked="`load_model` with both",
-    outcome="a FileNotFoundError names the path",
-)
 def test_missing_model_is_named(tmp_path):
     for path in (tmp_path / "none.keras", tmp_path):
         with pytest.raises(FileNotFoundError, match=re.escape(f"There is no model file {path}")):
@@ -169,12 +150,6 @@ def works(mark):
     return made
 
 
-@pytest.mark.fault(
-    17,
-    "a model with a Lambda layer, whose code would run when it is loaded or used",
-    provoked="a saved Lambda that makes a file whenever a network is built with it",
-    outcome="refused in two lines that name the Lambda and do not talk of unsafe loading; no file",
-)
 @pytest.mark.parametrize("inside", ["the network", "a layer of a layer"])
 def test_lambda_is_refused_and_not_executed(tmp_path, mark, inside):
     place = str(mark)
@@ -190,12 +165,6 @@ def test_lambda_is_refused_and_not_executed(tmp_path, mark, inside):
     assert not mark.exists()
 
 
-@pytest.mark.fault(
-    17,
-    "a model with a layer or function of somebody else's code",
-    provoked="a saved layer class that is not registered here, and its own activation function",
-    outcome="refused in two lines that name the class or function",
-)
 def test_custom_objects_are_refused_by_name(tmp_path):
     class Doubling(keras.layers.Layer):
         def call(self, inputs):
@@ -212,12 +181,6 @@ def test_custom_objects_are_refused_by_name(tmp_path):
         )
 
 
-@pytest.mark.fault(
-    17,
-    "a model file that is a pickle, or has one for its weights",
-    provoked="pickles that make a file when they are opened, as the file and as an npz of weights",
-    outcome="refused in two lines; no file",
-)
 def test_pickles_are_refused_and_not_opened(tiny, tmp_path, mark):
     pickled = pickle.dumps(Trap(mark))
     pickle.loads(pickled)
@@ -237,12 +200,6 @@ def test_pickles_are_refused_and_not_opened(tiny, tmp_path, mark):
     assert not mark.exists()
 
 
-@pytest.mark.fault(
-    17,
-    "a model file whose configuration names a module of the machine instead of a layer",
-    provoked="a module that makes a file when imported, as class, function, layer, loss, optimizer",
-    outcome="refused in two lines; not imported",
-)
 @pytest.mark.parametrize("place", ["class", "function", "layer", "activation", "compiled"])
 def test_modules_are_not_imported(tiny, tmp_path, monkeypatch, mark, place):
     source = f"from pathlib import Path\nPath({str(mark)!r}).touch()\nclass Trap: pass\n"
@@ -267,12 +224,6 @@ def test_modules_are_not_imported(tiny, tmp_path, monkeypatch, mark, place):
     assert not mark.exists() and "trap_module" not in sys.modules
 
 
-@pytest.mark.fault(
-    17,
-    "a model file whose configuration calls functions of Python or Keras",
-    provoked="`os.system`, `builtins.exec`, Keras' download and its switch for unsafe loading",
-    outcome="refused in two lines; nothing called, and Keras' safe mode is still on",
-)
 @pytest.mark.parametrize(
     "name",
     [
@@ -303,12 +254,6 @@ def test_functions_are_not_called(tiny, tmp_path, mark, name, kind):
 # The files that ship --------------------------------------------------------------------------
 
 
-@pytest.mark.fault(
-    17,
-    "the shipped model damaged or replaced on a reader's disk",
-    provoked="models/mnist_cnn.keras empty, cut, flipped, a web page, or another good model",
-    outcome="refused by its SHA-256 before Keras sees it: the cause, and `git checkout models/`",
-)
 @pytest.mark.parametrize(
     "damage",
     [
@@ -330,12 +275,6 @@ def test_shipped_model_is_compared_with_its_digest(shipped, tiny, damage):
     assert model_files.load_shipped_model().count_params() == 597_738
 
 
-@pytest.mark.fault(
-    17,
-    "the list of recorded digests missing, or without the model",
-    provoked="models/SHA256SUMS deleted, then emptied",
-    outcome="refused, with `git checkout models/`",
-)
 def test_shipped_model_without_a_recorded_digest_is_refused(shipped):
     digests = shipped.with_name(model_files.DIGESTS)
     digests.unlink()
@@ -356,12 +295,6 @@ def git(folder, *arguments):
     return done.stdout
 
 
-@pytest.mark.fault(
-    17,
-    "git that converts line endings on Windows, and the repair that the message names",
-    provoked="models/ in a repository with `core.autocrlf=true`, damaged, then checked out",
-    outcome="every file has its recorded SHA-256 again, and the model loads",
-)
 def test_git_checkout_restores_every_file_byte_by_byte(shipped):
     if not shutil.which("git"):
         assert os.environ.get("CI") != "true", "git is missing"
@@ -423,12 +356,6 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.fault(
-    17,
-    "safety switched off somewhere: safe mode, pickles, TLS, the token of the server",
-    provoked="every file of the repository is searched for such settings",
-    outcome="none is found",
-)
 def test_no_safety_is_switched_off_anywhere():
     texts = {path.name: path.read_bytes().decode("utf-8", "replace") for path in files_of_git()}
     assert len(texts) > 30
@@ -440,12 +367,6 @@ def test_no_safety_is_switched_off_anywhere():
 # Models of other kinds (28) ----------------------------------------------------------------------
 
 
-@pytest.mark.fault(
-    28,
-    "a model in another format: HDF5, weights alone, a SavedModel, an unpacked .keras",
-    provoked="each is made by Keras and given to `load_model`; the code of the message is run",
-    outcome="a ModelError says what it is and how to bring it over",
-)
 def test_other_kinds_of_models_are_named(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network = keras.saving.load_model(tiny[0])
@@ -471,12 +392,6 @@ for path in {paths!r}:
 """
 
 
-@pytest.mark.fault(
-    28,
-    "the oldest Keras that models/README.md names",
-    provoked="Keras 3.8 is installed apart and loads the shipped files and what `plain_copy` makes",
-    outcome="it reads the same digits as the Keras of requirements.txt",
-)
 @pytest.mark.weekly
 def test_oldest_keras_reads_the_shipped_files(tmp_path):
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", tmp_path]
@@ -498,12 +413,6 @@ def test_oldest_keras_reads_the_shipped_files(tmp_path):
 SHAPES = [((12, 5), {}), ((4, 6, 5), {}), ((4, 3, 3, 3, 5), {}), ((4, 6, 6, 5), {"scale": False})]
 
 
-@pytest.mark.fault(
-    26,
-    "this project's BatchNormalization elsewhere: other ranks, another axis, no scale or centre",
-    provoked="inputs of two to five axes, `axis=1`, `scale=False`, `center=False`, in training",
-    outcome="the same numbers and gradients as Keras' layer",
-)
 @pytest.mark.parametrize(
     ("shape", "options"), [*SHAPES, ((4, 5, 6, 6), {"axis": 1}), ((8, 5), {"center": False})]
 )

@@ -68,19 +68,6 @@ def run_through(kernel, cells):
     return printed
 
 
-@pytest.mark.fault(
-    18,
-    "A notebook that is the first to be opened in a fresh clone, and is run twice",
-    provoked="all its cells from top to bottom, twice in one kernel, in a copy of the project "
-    "that holds neither data nor anything built (on the sample, for speed)",
-    outcome="every cell works, and prints the same again",
-)
-@pytest.mark.fault(
-    20,
-    "One core and 1.5 GB of memory",
-    provoked="each notebook, twice as above, in a kernel held to one core and 1.5 GB",
-    outcome="every cell works, and the kernel never holds more, its shared libraries included",
-)
 @pytest.mark.weekly
 def test_notebook_runs_first_and_a_second_time(opened):
     kernel, cells = opened
@@ -105,13 +92,6 @@ def check_works_or_names_a_cell(result, above):
     return result[0]
 
 
-@pytest.mark.fault(
-    18,
-    "Each cell run alone; cells from the bottom up",
-    provoked="each cell right after the setup cell, then each right after setup and imports; then "
-    "the last one first",
-    outcome="it works, or one line says which cell to run first",
-)
 @pytest.mark.weekly
 def test_cell_runs_alone_or_names_the_cell_that_it_needs(opened):
     kernel, cells = opened
@@ -135,13 +115,6 @@ def run_and_follow(kernel, cells, number):
     return runs
 
 
-@pytest.mark.fault(
-    18,
-    "A cell in the middle, and then what the messages say",
-    provoked="the summary of notebook 02 before all other cells; then each cell that a message "
-    "names, and the one that asked for it again",
-    outcome="it works in the end; a misspelt name of the reader's own gets IPython's traceback",
-)
 def test_following_the_messages_leads_to_a_cell_that_works(tmp_path):
     cells = sources("02_build_the_layers")
     wanted = next(number for number, cell in enumerate(cells) if "network.summary(" in cell)
@@ -170,13 +143,6 @@ def test_cell_changed_and_not_saved_is_told_too(tmp_path):
 # Wrong places and environments ---------------------------------------------------------------
 
 
-@pytest.mark.fault(
-    19,
-    "A wrong working directory",
-    provoked="the setup cell in a folder outside the project, which has another package `helpers`; "
-    "then in a kernel that is told which notebook it belongs to",
-    outcome="one line: the notebook must stay in notebooks/; there, or told, the same cell works",
-)
 def test_notebook_outside_the_project_is_told_to_go_back(tmp_path):
     (tmp_path / "helpers").mkdir()
     (tmp_path / "helpers" / "__init__.py").touch()
@@ -212,13 +178,6 @@ def bare_environment(folder):
     return python
 
 
-@pytest.mark.fault(
-    19,
-    "Packages are missing, or the kernel is a wrong one",
-    provoked="the setup cell in a real kernel whose environment holds ipykernel alone; once "
-    "without, once with the project's own .venv beside",
-    outcome="two lines: what is missing, and the exact command, or how to get the right kernel",
-)
 def test_kernel_without_the_packages_is_told_the_command(tmp_path):
     notebooks = clone(tmp_path / "mnist-CNN")
     python = bare_environment(tmp_path / "bare")
@@ -276,14 +235,6 @@ def printed_here(tmp_path_factory):
     return printed_in(notebooks, **PLAIN)[1]
 
 
-@pytest.mark.fault(
-    21,
-    "A decimal comma, the Turkish alphabet, another time zone, UTF-8 mode off",
-    provoked="notebooks 00 and 02 in kernels whose C library has switched to German (and "
-    "Kathmandu's time), to Turkish (the Marquesas'), and to plain ASCII without UTF-8 mode; on the "
-    "sample, in a folder named Übung 数字",
-    outcome="the same printed lines as in a plain environment",
-)
 @pytest.mark.parametrize(
     ("environment", "seen"),
     [
@@ -308,13 +259,6 @@ def test_outputs_are_the_same(environment, seen, locales, printed_here, tmp_path
 SHOW = "import matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()"
 
 
-@pytest.mark.fault(
-    25,
-    "`MPLBACKEND` and a matplotlibrc made for other work",
-    provoked="a kernel with `MPLBACKEND` agg, then TkAgg, and a matplotlibrc of tiny figures and "
-    "LaTeX",
-    outcome="the figure is shown, in the series' own style",
-)
 @pytest.mark.parametrize("backend", ["agg", "TkAgg"])
 def test_figures_are_shown_whatever_is_set(backend, tmp_path):
     settings = tmp_path / "matplotlibrc"
@@ -327,12 +271,6 @@ def test_figures_are_shown_whatever_is_set(backend, tmp_path):
         assert kernel.run(look)[1] == "[6.0, 3.5] False\n"
 
 
-@pytest.mark.fault(
-    25,
-    "a figure that nobody sees, on its way into a saved notebook",
-    provoked="`MPLBACKEND=agg`, and a notebook without the setup cell, given to the runner",
-    outcome="two lines name the cell and the cause; nothing is saved",
-)
 def test_runner_refuses_a_figure_without_a_picture(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     nbformat.write(new_notebook(cells=[new_code_cell(SHOW)]), tmp_path / "a.ipynb")
@@ -343,12 +281,6 @@ def test_runner_refuses_a_figure_without_a_picture(tmp_path, monkeypatch):
 # Other files than the series' ------------------------------------------------------------------
 
 
-@pytest.mark.fault(
-    25,
-    "a lesson converted to a script",
-    provoked="`jupyter nbconvert --to script`, and the script run, on the sample",
-    outcome="a file that ends in .py, which runs to its end; training prints a line for each epoch",
-)
 @pytest.mark.parametrize(
     "name", ["00_start_here", pytest.param("03_train_the_network", marks=pytest.mark.weekly)]
 )
@@ -399,13 +331,6 @@ def run_python(folder, *arguments):
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "notebooks", "--nbval-cell-timeout=900")
 
 
-@pytest.mark.fault(
-    19,
-    "a copy of a lesson, which JupyterLab makes at a click",
-    provoked="`01_try-Copy1.ipynb` with an error in it beside the lesson; `make run`, `--save` and "
-    "`make test`",
-    outcome="only the list of lessons counts: the copy is neither run, tested nor written",
-)
 def test_copied_notebook_is_none_of_the_series(one_lesson):
     project = one_lesson("print(1)")
     copy = project / "notebooks" / "01_try-Copy1.ipynb"
@@ -423,13 +348,6 @@ def test_copied_notebook_is_none_of_the_series(one_lesson):
 # Kernels that die ----------------------------------------------------------------------------
 
 
-@pytest.mark.fault(
-    23,
-    "A kernel that dies in CI",
-    provoked="a notebook whose second cell kills its own kernel, under pytest with nbval",
-    outcome="that cell fails at once, long before the cell time-out, and names the notebook and "
-    "how it died; memory is blamed with evidence only",
-)
 def test_dead_kernel_is_seen_at_once_and_named(one_lesson):
     done = run_python(one_lesson("print(1)", "import os\nos.kill(os.getpid(), 9)", "2"), *PYTEST)
     assert done.returncode == 1
@@ -439,12 +357,6 @@ def test_dead_kernel_is_seen_at_once_and_named(one_lesson):
     assert "1 failed, 1 passed, 1 xfailed" in done.stdout
 
 
-@pytest.mark.fault(
-    23,
-    "another process takes a kernel's port before the kernel has it",
-    provoked="the first port that a kernel is given is that of an open socket; `make run`, nbval",
-    outcome="it is started once more, with other ports",
-)
 @pytest.mark.parametrize("run", ["run.main([])", f"pytest.main({list(PYTEST[2:])})"])
 def test_kernel_whose_port_is_taken_is_started_again(one_lesson, run):
     code = (

@@ -212,13 +212,6 @@ def nursery(tmp_path):
         process.kill()
 
 
-@pytest.mark.fault(
-    11,
-    "the training process is killed",
-    provoked="SIGKILL at twenty random moments, in mid-epoch and while a state is written",
-    outcome="each time it goes on after the last epoch that was saved, and the best network loads; "
-    "in the end no epoch is missing and none is there twice",
-)
 def test_killed_run_goes_on_after_the_last_saved_epoch(nursery, tmp_path, capsys):
     chance, known, hits = random.Random(11), 0, {True: 0, False: 0}
     moments = [0] * 10 + [chance.randint(1, 2 * BATCHES) for _ in range(10)]
@@ -262,12 +255,6 @@ DAMAGES = {
 }
 
 
-@pytest.mark.fault(
-    11,
-    "a saved state is torn",
-    provoked="the newest one cut short, emptied, deleted, a bit flipped, its record no JSON",
-    outcome="a line names it; the run goes on from the state before, and replaces the torn one",
-)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_torn_state_falls_back_to_the_one_before(damage, finished_run, digits, tmp_path, capsys):
     folder = shutil.copytree(finished_run, tmp_path / "run")
@@ -282,12 +269,6 @@ def test_torn_state_falls_back_to_the_one_before(damage, finished_run, digits, t
     assert len(checkpoints.resume(folder)[1]) == 2 and capsys.readouterr().out == ""
 
 
-@pytest.mark.fault(
-    11,
-    "a bit of a saved state flips on the disk",
-    provoked="one random bit of each byte of the record, and of 500 bytes of the network's file",
-    outcome="never taken for whole, unless it still says the same",
-)
 def test_every_flipped_bit_is_seen(digits, tmp_path):
     fit(make_network(), digits, tmp_path, epochs=1)
     whole = checkpoints._read_states(tmp_path)
@@ -343,13 +324,6 @@ def disk():
     disk.free()
 
 
-@pytest.mark.fault(
-    12,
-    "the disk is full while a state is saved",
-    provoked="files above 4 kB are refused (RLIMIT_FSIZE) from the second epoch on, and no longer "
-    "in the third",
-    outcome="a line says so, the state before still loads, the run goes on, the third is saved",
-)
 def test_full_disk_keeps_the_last_state_and_the_run(disk, digits, tmp_path, capsys):
     folder, found = tmp_path / "run", []
     moments = {
@@ -370,12 +344,6 @@ def test_full_disk_keeps_the_last_state_and_the_run(disk, digits, tmp_path, caps
     assert not list(folder.glob("*.part.*"))
 
 
-@pytest.mark.fault(
-    12,
-    "the disk is full from the first epoch on",
-    provoked="the same, before the start of a second run in the folder of a finished one",
-    outcome="the whole run is done in memory, and what the first run saved is still there",
-)
 def test_disk_that_stays_full_keeps_the_run_before(disk, digits, tmp_path, capsys):
     first = make_network()
     fit(first, digits, tmp_path / "run", epochs=1)
@@ -393,12 +361,6 @@ def test_disk_that_stays_full_keeps_the_run_before(disk, digits, tmp_path, capsy
     assert len(past) == 1 and same(saved, first)
 
 
-@pytest.mark.fault(
-    12,
-    "the disk is full when notebook 03 saves what it has trained",
-    provoked="the notebook's own cell on such a disk; then with room, and with another folder",
-    outcome="one line, and the network is still there: the cell run again saves it",
-)
 def test_full_disk_at_the_last_save_costs_a_line(disk, digits, tmp_path):
     network = make_network()
     plain = SimpleNamespace(plain_copy=lambda network: network, predict=lambda n, x: n.predict(x))
@@ -431,12 +393,6 @@ def raise_the_learning_rate(network, digits):
     return {(1, "end"): lambda: network.optimizer.learning_rate.assign(1e30)}
 
 
-@pytest.mark.fault(
-    13,
-    "the loss becomes infinite or not a number",
-    provoked="a NaN in an image; a learning rate of 1e30 from the third epoch on",
-    outcome="stops at that batch, names two causes, and gives the network its best finite weights",
-)
 @pytest.mark.parametrize(
     ("cause", "epoch", "finished"), [(spoil_images, 1, 0), (raise_the_learning_rate, 3, 2)]
 )
@@ -461,12 +417,6 @@ def test_loss_that_is_not_a_number_stops_the_run(cause, epoch, finished, digits,
     assert len(checkpoints.resume(tmp_path)[1]) == 3
 
 
-@pytest.mark.fault(
-    13,
-    "the last step of an epoch breaks the weights, which no loss shows yet",
-    provoked="an infinite learning rate and one batch an epoch, without validation images",
-    outcome="the epoch is not saved, and the weights before it are put back",
-)
 def test_broken_weights_are_never_saved_as_an_epoch(digits, tmp_path):
     network = make_network(keras.optimizers.SGD(float("inf")))
     start = network.get_weights()
@@ -476,12 +426,6 @@ def test_broken_weights_are_never_saved_as_an_epoch(digits, tmp_path):
     assert checkpoints.resume(tmp_path)[1] == []
 
 
-@pytest.mark.fault(
-    13,
-    "only the loss on the validation images is not a number",
-    provoked="a NaN in a validation image; with the live curves, with and without Checkpoint",
-    outcome="stops after that epoch, does not save it, and the curves stay as they were",
-)
 @pytest.mark.parametrize("saving", [True, False])
 def test_validation_loss_that_is_not_a_number(saving, shown, digits, tmp_path):
     validation = digits[0][:32].copy()
@@ -501,12 +445,6 @@ def test_validation_loss_that_is_not_a_number(saving, shown, digits, tmp_path):
 # The best, and what must not go on (14) --------------------------------------------------------
 
 
-@pytest.mark.fault(
-    14,
-    "a resumed run gets worse",
-    provoked="eight good epochs, then four more with wrong labels",
-    outcome="the best network is still that of its epoch; the last two are kept beside it",
-)
 def test_worse_epochs_never_replace_the_best(digits, tmp_path):
     images, labels = digits
     keras.utils.set_random_seed(0)  # how much eight epochs teach depends on the first weights
@@ -534,12 +472,6 @@ OTHERS = {
 }
 
 
-@pytest.mark.fault(
-    14,
-    "the saved network has another architecture",
-    provoked="another number of units or layers, another activation or optimizer",
-    outcome="refused with the first difference; what was saved stays as it is",
-)
 @pytest.mark.parametrize("other", OTHERS)
 def test_other_architecture_is_refused(other, digits, tmp_path):
     fit(make_network(), digits, tmp_path, epochs=1)
@@ -557,12 +489,6 @@ def test_other_architecture_is_refused(other, digits, tmp_path):
     assert all(map(np.array_equal, weights, network.get_weights()))
 
 
-@pytest.mark.fault(
-    14,
-    "another version of Keras has saved the state",
-    provoked="the version that is recorded changed to 3.12.0",
-    outcome="refused with both versions; a new run in the same folder begins",
-)
 def test_other_keras_version_is_refused(digits, tmp_path):
     network = make_network()
     fit(network, digits, tmp_path, epochs=1)
@@ -592,12 +518,6 @@ STOPS = {
 }
 
 
-@pytest.mark.fault(
-    15,
-    "the stop button (or Ctrl-C) during fit",
-    provoked="SIGINT in the first, second and last epoch, in a batch, in validation, in a save",
-    outcome="one line says where it stopped and what is saved; the same call again does the rest",
-)
 @pytest.mark.parametrize("stop", STOPS)
 def test_stopped_run_goes_on_when_run_again(stop, digits, tmp_path, capsys):
     moment, line, finished = STOPS[stop]
@@ -648,12 +568,6 @@ def test_compiled_again_begins_a_new_run(digits, tmp_path):
     assert len([*tmp_path.glob("*.keras")]) == 2  # and goes a day after its process
 
 
-@pytest.mark.fault(
-    15,
-    "the stop button with the live curves alone",
-    provoked="SIGINT in a run without Checkpoint",
-    outcome="one line, with what is lost and how to begin anew; the curves so far are shown",
-)
 def test_stop_without_a_checkpoint(shown, digits, tmp_path):
     with pytest.raises(checkpoints.Stopped) as stopped:
         fit(
@@ -676,12 +590,6 @@ def test_checkpoint_answers_whatever_the_order_of_callbacks(shown, digits, tmp_p
             fit(make_network(), digits, folder, moments={moment: press}, callbacks=callbacks)
 
 
-@pytest.mark.fault(
-    15,
-    "the stop button pressed twice",
-    provoked="two SIGINTs in the same batch",
-    outcome="the second one interrupts at once; what was saved is still there",
-)
 def test_second_press_interrupts_at_once(digits, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(make_network(), digits, tmp_path, moments={(1, 0): lambda: (press(), press())})
@@ -740,13 +648,6 @@ def cell_of_03(words):
     return next(cell.source for cell in cells if words in cell.source)
 
 
-@pytest.mark.fault(
-    15,
-    "the stop button in a notebook, in the cell that trains",
-    provoked="a real kernel is interrupted in the second of three epochs",
-    outcome="one line instead of a traceback, the curves so far are shown, waiting cells do not "
-    "run; the cell run again does the rest, and once more shows the same history",
-)
 def test_stop_button_in_a_real_kernel(kernel):
     cell = cell_of_03("checkpoints.Checkpoint(folder)")
     ((status, outputs),) = kernel.send(STAND_INS.format(root=str(ROOT)))
@@ -775,14 +676,6 @@ def test_stop_button_in_a_real_kernel(kernel):
 # A run has a name (24) ---------------------------------------------------------------------------
 
 
-@pytest.mark.fault(
-    24,
-    "two networks train in the same folder, one after the other",
-    provoked="`a` for two epochs, `b` for one; then `resume` with each, and with a third network "
-    "that was never saved",
-    outcome="each gets its own weights and history; the third is refused in one line that says "
-    "whose the state is and what to do",
-)
 def test_run_gets_back_its_own_state(digits, tmp_path):
     a, b, stranger = make_network(), make_network(), make_network()
     fit(a, digits, tmp_path, epochs=2)
@@ -800,13 +693,6 @@ def test_run_gets_back_its_own_state(digits, tmp_path):
     assert all(map(np.array_equal, weights, stranger.get_weights()))
 
 
-@pytest.mark.fault(
-    24,
-    "a second run begins in the folder of one that goes on",
-    provoked="`b` trains for two epochs inside the third of `a`, which then stops, or diverges",
-    outcome="a line at its start names the other process; what `a` says is saved is there, and its "
-    "weights come back",
-)
 @pytest.mark.parametrize("end", ["stop", "diverge"])
 def test_second_writer_is_noticed_and_leaves_the_first_alone(end, digits, tmp_path, capsys):
     a, b = make_network("sgd"), make_network("sgd")
@@ -830,12 +716,6 @@ def test_second_writer_is_noticed_and_leaves_the_first_alone(end, digits, tmp_pa
     assert not np.array_equal(a.get_weights()[0], b.get_weights()[0])
 
 
-@pytest.mark.fault(
-    24,
-    "what a run saved is deleted by somebody else",
-    provoked="its files are deleted in the middle of the third epoch, then it is stopped",
-    outcome="the line does not claim what is no longer there",
-)
 def test_claim_is_looked_up_on_the_disk(digits, tmp_path):
     def befall():
         for path in tmp_path.iterdir():
@@ -846,12 +726,6 @@ def test_claim_is_looked_up_on_the_disk(digits, tmp_path):
         fit(make_network(), digits, tmp_path, moments={(2, 0): befall})
 
 
-@pytest.mark.fault(
-    25,
-    "no folder for runs can be written",
-    provoked="`MNIST_RUNS` is below a file; the user's own cache takes its place",
-    outcome="a line says so before the run, and names `MNIST_RUNS`",
-)
 def test_runs_have_a_spare_folder(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("MNIST_RUNS", str(tmp_path))
@@ -874,13 +748,6 @@ CHANGES = {
 }
 
 
-@pytest.mark.fault(
-    26,
-    "other metrics than the lesson's, or none; validation in some epochs only; two outputs",
-    provoked="`compile` with other metrics, `validation_freq=[1, 3]`, a dataset of unknown length, "
-    "NumPy numbers in the logs, a network of two outputs; with the live curves and Checkpoint",
-    outcome="the run ends well, its epochs are saved, and what there is is drawn",
-)
 @pytest.mark.parametrize(
     "change", [*CHANGES, "validation_freq", "unknown length", "NumPy numbers", "two outputs"]
 )

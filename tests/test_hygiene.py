@@ -176,12 +176,6 @@ def test_notebook(path):
     assert path.stat().st_size < 1_000_000
 
 
-@pytest.mark.fault(
-    22,
-    "No graphviz, no browser widgets: a static page, GitHub's view",
-    provoked="the outputs in the committed notebooks are looked at for what needs more than a page",
-    outcome="text and PNG tell all: no widget, no script, below each figure a line with numbers",
-)
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_committed_outputs_need_neither_scripts_nor_widgets(path):
     for cell in code_cells(read(path)):

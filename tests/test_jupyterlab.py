@@ -165,13 +165,6 @@ def test_what_turns_to_the_outside_is_noticed(tmp_path):
     assert lab.outside(tmp_path) >= {"mnist.invalid"}
 
 
-@pytest.mark.fault(
-    22,
-    "No browser widgets but the pad of 06",
-    provoked="every lesson runs in a real JupyterLab, and the kinds of its outputs are read",
-    outcome="pictures, text and HTML only; progress bars fill and figures move without a widget, "
-    "and the pad brings a picture of itself",
-)
 @pytest.mark.parametrize("name", LESSONS)
 def test_notebook_runs_in_jupyterlab(server, small_server, open_page, name):
     started = small_server if name in ON_SAMPLE else server
@@ -208,13 +201,6 @@ def wait_for_an_epoch(page, training):
     page.wait_for(f"{bar}?.value > 0 && {bar}.value < {bar}.max")
 
 
-@pytest.mark.fault(
-    15,
-    "The stop button while the network trains; restart and run all while it trains",
-    provoked="both buttons of a real JupyterLab are pressed after the first of three epochs",
-    outcome="after a restart everything runs again; after a stop, one line says what is saved, the "
-    "curves stay, and the cell run again does the epochs that are missing",
-)
 @pytest.mark.weekly
 def test_restart_and_stop_while_training(small_server, open_page):
     page = open_page(small_server, TRAINING)

@@ -51,13 +51,6 @@ def write_script(path, *lines):
     return path
 
 
-@pytest.mark.fault(
-    19,
-    "a Python that was upgraded away under .venv, and `make lab` as root",
-    provoked="`.venv/bin/python` leads nowhere while .venv counts as ready; an `id` that says 0, "
-    "then 1000",
-    outcome=".venv is made anew, then the command runs; JupyterLab gets --allow-root, as root only",
-)
 def test_venv_without_a_python_is_made_anew(tmp_path):
     for name in ("Makefile", "requirements.txt"):
         shutil.copy(ROOT / name, tmp_path)

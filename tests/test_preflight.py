@@ -20,12 +20,6 @@ def test_this_machine_passes_what_the_tests_need(capsys):
     assert preflight.check_python()[0] and preflight.check_packages()[0]
 
 
-@pytest.mark.fault(
-    19,
-    "An old Python",
-    provoked="the setup cell where Python says that it is 3.10, then 3.14",
-    outcome="two lines without a traceback: which Python it is, and `make lab` with another one",
-)
 @pytest.mark.parametrize("version", [(3, 10, 4), (3, 14, 0)])
 def test_other_python_is_refused_with_the_command(monkeypatch, version):
     monkeypatch.setattr(preflight.sys, "version_info", version)
@@ -146,13 +140,6 @@ def run_python(code, **environment):
 
 
 @pytest.mark.slow
-@pytest.mark.fault(
-    25,
-    "a keras.json or a `KERAS_BACKEND` made for other work",
-    provoked="a home folder whose `.keras/keras.json` has another backend, channels first and "
-    "float16, with `KERAS_BACKEND=torch`; in a lesson, in `tools.train` and under pytest",
-    outcome="the series takes TensorFlow, channels last and float32; a lesson says nothing else",
-)
 @pytest.mark.parametrize("first", [LOAD, "import tools.train;", "import conftest;"])
 def test_other_settings_of_keras_have_no_say(first, tmp_path):
     (tmp_path / ".keras").mkdir()
@@ -165,12 +152,6 @@ def test_other_settings_of_keras_have_no_say(first, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.fault(
-    25,
-    "no home folder, and none that can be made",
-    provoked="`HOME` below a file; setup, TensorFlow, and a search for the data",
-    outcome="all of them work",
-)
 def test_no_home_is_needed(tmp_path):
     (tmp_path / "file").touch()
     code = f"{LOAD}from helpers import data; print(data._user_cache(), len(data.find_local()[0]))"
@@ -179,12 +160,6 @@ def test_no_home_is_needed(tmp_path):
     assert done.stdout.startswith("Setup complete.\n")
 
 
-@pytest.mark.fault(
-    25,
-    "Keras was imported before the setup cell, with other settings",
-    provoked="`floatx` set to float16 in this process",
-    outcome="the check says so, and how to mend it",
-)
 def test_settings_of_an_imported_keras_are_checked():
     import keras
 
@@ -197,12 +172,6 @@ def test_settings_of_an_imported_keras_are_checked():
     assert not ok and "floatx float16, not float32" in found and "restart the kernel" in fix
 
 
-@pytest.mark.fault(
-    25,
-    "another numpy first on the path",
-    provoked="a folder with a `numpy.py` in `PYTHONPATH`",
-    outcome="two lines: where it is found, and what to do",
-)
 def test_another_numpy_is_named(tmp_path):
     (tmp_path / "numpy.py").write_text("")
     code = "from helpers import preflight; print(preflight.check_packages())"
@@ -210,12 +179,6 @@ def test_another_numpy_is_named(tmp_path):
     assert f"numpy is found in {tmp_path}" in done.stdout and "PYTHONPATH" in done.stdout
 
 
-@pytest.mark.fault(
-    25,
-    "TensorFlow cannot be loaded, or ends the process while it is loaded",
-    provoked="a `tensorflow` that writes to file descriptor 2 and raises, then one that aborts",
-    outcome="what it said is shown; after an abort, by the next setup",
-)
 def test_what_tensorflow_said_is_shown(tmp_path):
     package, code = tmp_path / "tensorflow.py", "from helpers import preflight;"
     environment = {"PYTHONPATH": tmp_path, "TMPDIR": tmp_path}
@@ -232,12 +195,6 @@ def test_what_tensorflow_said_is_shown(tmp_path):
     assert done.stdout == "['libsomething.so is missing']\n"
 
 
-@pytest.mark.fault(
-    25,
-    "a container's limit of memory",
-    provoked="the files in which Linux says limit and usage, of both versions",
-    outcome="what is left is counted, the cache apart",
-)
 @pytest.mark.parametrize("version", [1, 2])
 def test_memory_of_a_container_is_read(version, tmp_path):
     assert preflight._read_memory_left(tmp_path) == math.inf
@@ -251,24 +208,12 @@ def test_memory_of_a_container_is_read(version, tmp_path):
     assert preflight._read_memory_left(tmp_path) == 500_000_000
 
 
-@pytest.mark.fault(
-    25,
-    "a console that knows ASCII only",
-    provoked="the check of the machine in such a console, with a fix to print",
-    outcome="every line is printed",
-)
 def test_check_is_printed_on_any_console():
     code = "from helpers import preflight; preflight.MEMORY_NEEDED = 1e6; preflight.check_machine()"
     done = run_python(code, PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
     assert done.returncode == 0 and "-> close other programs" in done.stdout
 
 
-@pytest.mark.fault(
-    30,
-    "a machine for which there is no TensorFlow",
-    provoked="Intel Mac, Windows on ARM, Alpine, 32 bits, as `platform` would tell",
-    outcome="one plain line before pip starts, with the way out",
-)
 @pytest.mark.parametrize(
     ("system", "machine", "libc", "says"),
     [

@@ -113,12 +113,6 @@ def test_all_solutions_run_on_the_sample(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.fault(
-    22,
-    "A page read with no network and no scripts",
-    provoked="the pages that `make run` writes are searched for all that a browser would load",
-    outcome="nothing is loaded from anywhere, and each figure has its numbers as description",
-)
 @pytest.mark.parametrize("name", LESSONS)
 def test_page_stands_alone(pages, name):
     text = pages[1][name]
@@ -169,13 +163,6 @@ def test_page_has_figures_described_and_links_rewritten(toy, tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.fault(
-    21,
-    "A console that knows ASCII only",
-    provoked="`python -m tools.run` with LC_ALL=C and no UTF-8 mode, on a notebook that prints é "
-    "and 数, into a folder named with them",
-    outcome="it runs, and the page holds both letters",
-)
 def test_runner_works_where_only_ascii_is_known(toy, tmp_path):
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = run(toy("print('é', '数')"), "--out", tmp_path / "é 数", **ascii_only)
@@ -200,13 +187,6 @@ def test_small_machine_has_one_core_and_no_more_memory(toy):
     ]
 
 
-@pytest.mark.fault(
-    23,
-    "A kernel that dies under `make run`",
-    provoked="a notebook whose second cell ends its own kernel, with several exit codes",
-    outcome="two lines: which notebook, which cell, and how its kernel died; memory is blamed for "
-    "exit code 137",
-)
 @pytest.mark.parametrize(
     ("source", "cause"),
     [
