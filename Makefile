@@ -36,6 +36,9 @@ lab: $(READY) ## open JupyterLab on the first notebook
 run: $(READY) ## execute the whole series and write it as pages to build/html
 	@$(BIN)/python -m tools.run
 
+# The threads of a library would wait for those of the other process.
+check test test-all: export OMP_NUM_THREADS = 1
+
 check: $(TESTS_READY) ## style, structure, numbers, links and quick tests (two minutes)
 	$(BIN)/python -m pytest tests -m "not slow and not weekly" $(PYTEST_OPTIONS)
 
