@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import requests  # of pooch's
 from requests import exceptions
 from tqdm import tqdm
-from urllib3.exceptions import LocationParseError
 
 # A mirror stalls when neither this many bytes nor the end of the file come in this many seconds.
 READ_TIMEOUT, LEAST_BYTES = 15, 100_000
@@ -88,7 +87,7 @@ def _request(url, body, bar, failures):
         with requests.get(url, **options) as response:
             response.raise_for_status()
             bar.total = int(response.headers.get("Content-Length", 0)) or None
-            for chunk in response.iter_content(2**14):
+            for chunk in response.iter_content(2**12):
                 bar.update(body.write(chunk))
     except Exception as error:  # of any kind: it belongs to the thread that waits
         failures.append(error)
@@ -98,10 +97,10 @@ def _explain(error):
     """Say in plain words why a request failed."""
     if isinstance(error, exceptions.HTTPError):
         return f"it answers {error.response.status_code} {error.response.reason}"
-    proxy = "the proxy's address cannot be read; in HTTPS_PROXY, write # in a password as %23"
+    # Not by the error's own text, which may show a part of a proxy's password.
     causes = {
-        exceptions.InvalidURL: proxy,  # its own text would show a part of the password
-        LocationParseError: proxy,
+        ValueError: "the proxy's address cannot be read; in HTTPS_PROXY, write # in a password "
+        "as %23",
         exceptions.ProxyError: "the proxy refuses; HTTPS_PROXY must name the right one",
         exceptions.SSLError: "its certificate is not to be trusted; something in between reads "
         "along, or this computer's clock is wrong",

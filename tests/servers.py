@@ -37,7 +37,7 @@ class Answers:
         Answers.cut(self)
         Answers.silent(self)
 
-    def trickle(self, size=1, seconds=0.1):
+    def trickle(self, size=2_500, seconds=0.1):
         content = self.server.files[self.path[1:]]
         Answers.good(self, content=b"", length=len(content))
         for i in range(0, len(content), size):
