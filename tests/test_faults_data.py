@@ -120,7 +120,8 @@ def test_wait_for_a_mirror_that_stalls_is_bounded(serve, load, monkeypatch, answ
     assert [len(server.asked) for server in servers] == [1, 1]
     servers[1].answer = "good"
     line = f"{servers[0].netloc} stalled for 0.5 s and is not asked again."
-    assert load() == (60, [line, LOADED])
+    n, lines = load()  # progress may stand before, where a mirror sends slowly
+    assert n == 60 and lines[-2:] == [line, LOADED]
     assert len(servers[0].asked) == 2
 
 
