@@ -2,13 +2,10 @@
 
 import gzip
 import hashlib
-import io
 import math
 import os
-import struct
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +50,11 @@ DISPUTED_TEST_LABELS = (
 )  # fmt: skip
 REPLACE = "Copy it again, or delete it to download it."
 
+# What the four are called: as IDX files, and in Keras' mnist.npz.
+NAMES = dict(zip(("x_train", "y_train", "x_test", "y_test"), FILES, strict=True))
+NAMES |= {name: name for name in FILES}
+MOST = 500_000_000  # bytes in a file that is looked into: MNIST takes 440 million as float64
+
 
 class DataError(Exception):
     """Data that is missing, torn or not MNIST; the message says which file and what to do."""
@@ -74,12 +76,13 @@ def load_mnist():
     contents, complaints = find_local()
     for complaint in complaints:
         print(complaint)
-    if len(contents) == len(FILES):
-        return _announce(_parse(contents))
     try:
-        return _announce(_parse(download(CACHE)))
+        sets = _parse(contents if len(contents) == len(FILES) else download(CACHE))
     except DataError as error:
         return _load_sample(str(error))
+    (_, train_labels), (_, test_labels) = sets
+    print(f"MNIST: {len(train_labels):,} training and {len(test_labels):,} test images, verified.")
+    return sets
 
 
 def is_mnist(labels):
@@ -159,18 +162,16 @@ def download(folder):
     """
     from helpers.download import FetchError, fetch
 
-    packed, found = {}, _search(Path(folder))[0]
-    here = {name: content for name, (content, _) in found.items()}
-    contents = dict.fromkeys(FILES) | find_local()[0] | here
+    contents, packed = find_local()[0], {}
+    lacking = {f"{name}.gz": FILES[name][0] for name in FILES if name not in contents}
     try:
-        lacking = {f"{n}.gz": FILES[n][0] for n, content in contents.items() if content is None}
         for file_name, file in fetch(MIRRORS, lacking):
             name = file_name.removesuffix(".gz")
             packed[name], contents[name] = file, gzip.decompress(file)
     except FetchError as error:
         raise DataError(str(error)) from None
     finally:  # a file that came whole is not fetched a second time
-        if packed or None not in contents.values():
+        if packed or len(contents) == len(FILES):
             _keep(contents, packed, [Path(folder), _user_cache()])
     return contents
 
@@ -217,134 +218,99 @@ def _search(folder):
     """
     known, found, refusals = {FILES[name][1]: name for name in FILES}, {}, []
     try:
-        candidates = _list_candidates(folder)
+        paths = _list_files(folder)
     except OSError as error:
         return {}, f"{folder} cannot be read ({error}). {REPLACE}"
-    for path in candidates:
+    for path in paths:
         try:
-            for key, content in _unpack(path):
-                name = known.get(hashlib.sha256(content).hexdigest())
-                if name:
-                    found.setdefault(name, (content, path))
-                elif path.suffix == ".npz" or _name_in(path):
-                    name = _name_in(path) or _guess(key, content)
-                    refusals.append(f"{path} is not MNIST's {name}: {_difference(name, content)}")
-        except (OSError, EOFError, ValueError, zlib.error) as error:
+            with path.open("rb") as file:
+                for key, content in _unpack(path.name, file):
+                    if name := known.get(hashlib.sha256(content).hexdigest()):
+                        found.setdefault(name, (content, path))
+                    elif name := _name_in(key):
+                        difference = _difference(content, FILES[name][2])
+                        refusals.append(f"{path} is not MNIST's {name}: {difference}")
+        except Exception as error:  # gzip, zipfile and NumPy raise a dozen kinds
             refusals.append(f"{path} cannot be read ({error})")
         if len(found) == len(FILES):
             return found, None
-    return found, _complain(folder, found, refusals, candidates)
+    return found, _complain(folder, found, refusals, paths)
 
 
-def _complain(folder, found, refusals, candidates):
+def _complain(folder, found, refusals, paths):
     """Say why MNIST is not all there: what was refused, or else what is missing."""
     if refusals:
-        more = f"; {len(refusals) - 3} files more" * (len(refusals) > 3)
-        return f"{'; '.join(refusals[:3])}{more}. {REPLACE}"
+        return f"{'; '.join(refusals[:3])}. {REPLACE}"
     name = next(name for name in FILES if name not in found)
-    seen = ", ".join(path.name for path in candidates[:5]) or "nothing that could be it"
+    seen = ", ".join(path.name for path in paths[:5]) or "nothing"
     return (
         f"No {name} or {name}.gz in {folder}. Copy the four MNIST files there, or unset MNIST_DIR "
         f"to download them. Found: {seen}."
     )
 
 
-def _list_candidates(folder):
-    """Return the files that may hold MNIST: those named as it first, then by their first bytes."""
-    given = [folder] if folder.is_file() else []
-    folder = folder.parent if given else folder
+def _list_files(folder):
+    """Return the files in a folder and two levels below it, those called as MNIST's first."""
+    folder = folder.parent if folder.is_file() else folder
     if not folder.is_dir():
         return []
-    files = [path for pattern in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(pattern))]
-    files = [path for path in files[:5_000] if path.is_file()]
-    os.listdir(folder)  # noqa: PTH208, a folder that may not be read says so
-    named = [path for path in files if _name_in(path) or path.suffix == ".npz"]
-    others = [path for path in files if path not in named and _looks_packed(path)]
-    return [*dict.fromkeys([*given, *named, *others])]
+    paths = [*sorted(folder.iterdir()), *sorted(folder.glob("*/*")), *sorted(folder.glob("*/*/*"))]
+    files = [path for path in paths[:5_000] if path.is_file() and path.stat().st_size < MOST]
+    return sorted(files, key=lambda path: _name_in(path.name) is None)
 
 
-def _name_in(path):
-    """Return which of the four a file is called, a dot in place of a dash and endings apart."""
-    return next((name for name in FILES if path.name.replace(".", "-").startswith(name)), None)
+def _name_in(name):
+    """Return which of the four is called so, a dot in place of a dash and endings apart."""
+    name = name.replace(".", "-")
+    return next((NAMES[called] for called in NAMES if name.startswith(called)), None)
 
 
-def _looks_packed(path):
-    """Tell from size and first bytes whether a file may hold one of the four."""
+def _unpack(name, file):
+    """Yield `(name, IDX bytes)` of what is in an open file; its first bytes say how it is packed.
+
+    A zip or npz yields its members one by one. What is not IDX yields its first eight bytes.
+    """
+    head = file.read(8)
+    file.seek(0)
+    if head.startswith(b"\x1f\x8b"):
+        with gzip.open(file) as inner:
+            yield from _unpack(name, inner)
+    elif head.startswith(b"PK\3\4") or name.endswith(".npz"):
+        with zipfile.ZipFile(file) as archive:
+            for key in archive.namelist():
+                with archive.open(key) as inner:
+                    yield from _unpack(key, inner)
+    elif head.startswith(b"\x93NUMPY"):
+        yield name, _read_array(name, file)
+    else:
+        yield name, file.read(MOST) if head.startswith(b"\0\0\x08") else head
+
+
+def _read_array(name, file):
+    """Return the numbers of an npy file, of any type, as IDX bytes."""
     try:
-        if not 8 < path.stat().st_size < 1e9:
-            return False
-        with path.open("rb") as file:
-            return file.read(4).startswith((b"\0\0\x08", b"\x1f\x8b", b"PK\3\4", b"\x93NUM"))
-    except OSError:
-        return False
-
-
-def _unpack(path, most=500_000_000):
-    """Yield `(name, IDX bytes)` of what is in a file; its first bytes say how it is packed."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    if path.suffix == ".npz" or head in (b"PK\3\4", b"\x93NUM"):
-        yield from _unpack_arrays(path, head)
-        return
-    packed = head.startswith(b"\x1f\x8b")
-    if path.suffix == ".gz" and not packed and not head.startswith(b"\0\0"):
-        raise ValueError("it is not packed with gzip")
-    with gzip.open(path) if packed else path.open("rb") as file:
-        yield path.name, file.read(most)
-
-
-def _unpack_arrays(path, head):
-    """Yield `(name, IDX bytes)` of a zip of files, an npz with any keys, or an npy."""
-    key = "the file"
-    try:
-        if head == b"\x93NUM":
-            yield path.name, _as_idx(np.load(path, allow_pickle=False))
-            return
-        with zipfile.ZipFile(path) as archive:
-            for key in sorted(archive.namelist(), reverse=True):
-                content = archive.read(key)
-                if key.endswith(".npy"):
-                    content = _as_idx(np.load(io.BytesIO(content), allow_pickle=False))
-                elif content.startswith(b"\x1f\x8b"):
-                    content = gzip.decompress(content)
-                yield key, content
-    except Exception:  # zipfile and NumPy raise a dozen kinds for a file that is none of theirs
-        key = "x_train" if key == "the file" else key.removesuffix(".npy")
-        raise ValueError(f"{key} in it must be a plain array of numbers, not objects") from None
-
-
-def _as_idx(array):
-    """Return an array of whole numbers from 0 to 255, of any type, as IDX bytes."""
-    if array.ndim == 2 and array.shape[1] == 784:
-        array = array.reshape(-1, 28, 28)
-    if array.dtype.kind not in "iuf":
-        raise ValueError(array.dtype)
-    with np.errstate(invalid="ignore"):
-        return _header(array.shape) + array.astype(np.uint8).tobytes()
-
-
-def _guess(key, content):
-    """Return which of the four a file or array is meant to be, by its name and its axes."""
-    part = "t10k" if "test" in key or "t10k" in key else "train"
-    return f"{part}-{'images-idx3' if content[3:4] == bytes([3]) else 'labels-idx1'}-ubyte"
+        array = np.load(file, allow_pickle=False)
+        with np.errstate(invalid="ignore"):
+            return _header(array.shape) + array.astype(np.uint8).tobytes()
+    except ValueError:
+        raise ValueError(f"{name} is not a plain array of numbers") from None
 
 
 def _header(shape):
     """Return how an IDX file of bytes begins (format: LeCun's MNIST page, 1998)."""
-    return bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+    return np.array([0x800 + len(shape), *shape], ">u4").tobytes()
 
 
-def _difference(name, content):
-    """Say what makes content another than that of MNIST's file of this name."""
-    shape = FILES[name][2]
+def _difference(content, shape):
+    """Say what makes content another than that of MNIST's file of this shape."""
     begin, values = content[: len(_header(shape))], content[len(_header(shape)) :]
+    if not begin.startswith(b"\0\0\x08"):
+        return f"it begins with {begin[:8]}"
     if begin != _header(shape):
         found = np.frombuffer(begin[: len(begin) // 4 * 4], ">u4").tolist()
         return f"its magic number and sizes are {found}, not {[0x800 + len(shape), *shape]}"
     if len(values) != math.prod(shape):
         return f"{len(values):,} bytes follow its header, not {math.prod(shape):,}"
-    if "labels" in name and values and max(values) > 9:
-        return f"it has labels up to {max(values)}, not 9"
     return "its SHA-256 is another, as Fashion-MNIST's would be"
 
 
@@ -359,21 +325,20 @@ def _parse(contents):
 
 def _keep(contents, packed, folders):
     """Complete the first of the folders that takes the files, and say so if it is the second."""
-    refusals, names = [], [name for name, content in contents.items() if content]
+    refusals = []
     for folder in folders:
         kept = _search(folder)[0]
-        lacking = [name for name in names if name not in kept]
+        lacking = [name for name in contents if name not in kept]
         files = {name: packed.get(name) or gzip.compress(contents[name], 1) for name in lacking}
-        cause = "it gives back other bytes"
         try:
             _write(folder, files)
         except OSError as error:
-            cause = error.strerror
-        if {*names} <= {*_search(folder)[0]}:  # another process' work counts as well
-            if refusals:
-                print(f"{refusals[0]}. MNIST is kept in {folder} instead.")
-            return
-        refusals.append(f"{folder} cannot be written ({cause})")
+            if contents.keys() - _search(folder)[0].keys():  # else another process wrote them
+                refusals.append(f"{folder} cannot be written ({error.strerror})")
+                continue
+        if refusals:
+            print(f"{refusals[0]}. MNIST is kept in {folder} instead.")
+        return
     room = math.ceil(sum(map(len, files.values())) / 1e6)
     print(f"{'; '.join(refusals)}. Make room there, {room} MB, or it is downloaded every time.")
 
@@ -413,14 +378,3 @@ def _load_sample(reason):
         "that holds its four files. ***"
     )
     return (train_images, train_labels), (test_images, test_labels)
-
-
-def _announce(sets):
-    """Say what was loaded, and pass it on."""
-    (_, train_labels), (_, test_labels) = sets
-    print(f"MNIST: {len(train_labels):,} training and {len(test_labels):,} test images, verified.")
-    return sets
-
-
-if __name__ == "__main__":
-    load_mnist()

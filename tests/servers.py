@@ -2,7 +2,6 @@
 
 import gzip
 import http.server
-import socket
 import threading
 from pathlib import Path
 
@@ -11,10 +10,9 @@ class Answers:
     """What a server does with a request, by name; `self` is the request's handler."""
 
     def good(self, status=200, content=None, length=None):
-        content = self.server.files[self.path.rpartition("/")[2]] if content is None else content
+        content = self.server.files[self.path[1:]] if content is None else content
         self.send_response(status)
-        if length != "none":
-            self.send_header("Content-Length", str(length or len(content)))
+        self.send_header("Content-Length", str(length or len(content)))
         self.end_headers()
         self.wfile.write(content)
 
@@ -27,16 +25,9 @@ class Answers:
     def status_403(self):
         Answers.good(self, 403, b"<html>Forbidden</html>")
 
-    def status_404(self):
-        Answers.good(self, 404, b"<html>Not Found</html>")
-
     def cut(self):
-        content = self.server.files[self.path.rpartition("/")[2]]
+        content = self.server.files[self.path[1:]]
         Answers.good(self, content=content[: len(content) // 2], length=len(content))
-
-    def cut_without_length(self):
-        content = self.server.files[self.path.rpartition("/")[2]]
-        Answers.good(self, content=content[: len(content) // 2], length="none")
 
     def silent(self):
         self.server.waiting.set()
@@ -46,8 +37,8 @@ class Answers:
         Answers.cut(self)
         Answers.silent(self)
 
-    def trickle(self, size=1, seconds=0.1):
-        content = self.server.files[self.path.rpartition("/")[2]]
+    def trickle(self, size=2_500, seconds=0.1):
+        content = self.server.files[self.path[1:]]
         Answers.good(self, content=b"", length=len(content))
         for i in range(0, len(content), size):
             if self.server.closing.wait(seconds):
@@ -91,7 +82,6 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self, files, answer="good", tls=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.answer, self.asked, self.tls = files, answer, [], tls
-        self.first_bytes = []  # of each connection, where TLS is asked for
         self.waiting, self.closing = threading.Event(), threading.Event()
         self.netloc = f"127.0.0.1:{self.server_port}"
         self.url = f"{'https' if tls else 'http'}://{self.netloc}/"
@@ -99,7 +89,6 @@ class Server(http.server.ThreadingHTTPServer):
 
     def finish_request(self, request, client_address):
         if self.tls:
-            self.first_bytes.append(request.recv(1, socket.MSG_PEEK))
             request = self.tls.wrap_socket(request, server_side=True)
         super().finish_request(request, client_address)
 
@@ -112,10 +101,9 @@ class Server(http.server.ThreadingHTTPServer):
         self.server_close()
 
 
-def make_idx(array, magic=None):
+def make_idx(array):
     """Return an array as the bytes of an IDX file."""
-    magic = 0x800 + array.ndim if magic is None else magic
-    numbers = (magic, *array.shape)
+    numbers = (0x800 + array.ndim, *array.shape)
     return b"".join(n.to_bytes(4, "big") for n in numbers) + array.astype("uint8").tobytes()
 
 
