@@ -5,11 +5,16 @@ import io
 import sys
 import threading
 import time
+import warnings
+from functools import partial
 from urllib.parse import urlsplit
 
-import requests  # of pooch's
 from requests import exceptions
 from tqdm import tqdm
+
+with warnings.catch_warnings():  # tqdm.auto advises a notebook, in red, about other bars
+    warnings.filterwarnings("ignore", "IProgress not found")
+    import pooch
 
 # A mirror stalls when neither this many bytes nor the end of the file come in this many seconds.
 READ_TIMEOUT, LEAST_BYTES = 15, 100_000
@@ -55,9 +60,11 @@ def fetch(mirrors, digests):
 
 def _receive(url, digest):
     """Return what an address serves, verified; raise TimeoutError when it stalls."""
-    # To stdout, since a notebook shows stderr as an alarm; the delay keeps a quick one silent.
-    style = {"desc": url.rpartition("/")[2], "unit": "B", "unit_scale": True, "delay": 0.5}
-    with tqdm(**style, file=sys.stdout) as bar, io.BytesIO() as body:
+    # To stdout, since a notebook shows stderr as an alarm. The delay keeps a quick one silent, but
+    # tqdm's own `reset` would show it. pooch sets the true total, and ignores a bar without one.
+    style = {"desc": url.rpartition("/")[2], "unit": "B", "unit_scale": True, "file": sys.stdout}
+    with tqdm(total=1, delay=0.5, **style) as bar, io.BytesIO() as body:
+        bar.reset = partial(setattr, bar, "n", 0)
         # In a thread, since looking up a name, or trying the many addresses of a host one by
         # one, keeps to no time-out. Once the body is closed, its next byte ends the thread.
         failures, since, received = [], time.monotonic(), 0
@@ -82,13 +89,9 @@ def _receive(url, digest):
 def _request(url, body, bar, failures):
     """Write what an address serves to `body`; note an error for the thread that waits."""
     # Redirections are not followed: one could lead to where no certificate is checked.
-    options = {"timeout": READ_TIMEOUT + 5, "allow_redirects": False, "stream": True}
+    options = {"timeout": READ_TIMEOUT + 5, "allow_redirects": False}
     try:
-        with requests.get(url, **options) as response:
-            response.raise_for_status()
-            bar.total = int(response.headers.get("Content-Length", 0)) or None
-            for chunk in response.iter_content(2**12):
-                bar.update(body.write(chunk))
+        pooch.HTTPDownloader(progressbar=bar, **options)(url, body, None)
     except Exception as error:  # of any kind: it belongs to the thread that waits
         failures.append(error)
 
