@@ -20,13 +20,16 @@ def check_08_1(soften):
     changed = "Your function changes what it was given. Return new numbers."
     softened = array(call(soften, p, 2.0, if_changed=changed), p.shape)
     right, surer, of_p = (special.softmax(x, axis=1) for x in (scores / 2, 2 * scores, p / 2))
-    down = special.softmax(scores / 2, axis=0)
+    axis = None if np.isclose(softened.sum(), 1) else 0
+    not_in_rows = special.softmax(np.log(p) / 2, axis=axis)
     misconceptions = {
         "That divides the probabilities. What did the temperature divide?": p / 2,
         "After dividing, softmax was taken of probabilities. Softmax expects scores.": of_p,
         "That is surer, not softer: the scores were multiplied.": surer,
         "They do not add up to 1 in each row yet.": np.sqrt(p),
-        "Softmax ran over all numbers at once, or down the columns. Each row is an image.": down,
+        "Softmax ran over all numbers at once, or down the columns. Each row is an image.": (
+            not_in_rows
+        ),
         "Nothing has changed. Where did the temperature go?": p,
     }
     otherwise = "Not these. How do you get from probabilities back to scores?"
