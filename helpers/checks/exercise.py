@@ -59,7 +59,10 @@ def expect_number(
 
 
 def expect_share(answer, right, misconceptions, tolerance, otherwise=None, slack=0.0006):
-    """Do as `expect_number` for a share; 98.7 is taken for 98.7 %."""
+    """Do as `expect_number` for a share; 98.7 is taken for 98.7 %.
+
+    A wrong one is recognised within `slack`.
+    """
     share = number(answer)
     if 1 < share <= 100:
         share /= 100
@@ -100,11 +103,11 @@ def expect_choices(answer, right, words, misconceptions):
 
 
 def number(answer):
-    """Return a Python, NumPy or TensorFlow number as a float."""
+    """Return a Python, NumPy or TensorFlow number as one of Python's."""
     if answer is None:
         raise NotYet("Your answer is None. Does your function return something?")
     values = np.asarray(answer)
-    if isinstance(answer, str | bool) or values.size != 1 or values.dtype.kind not in "iuf":
+    if values.size != 1 or values.dtype.kind not in "iuf":
         raise NotYet(f"Give one number; yours is of the type {type(answer).__name__}.")
     number = values.item()
     if not math.isfinite(number):
@@ -135,7 +138,10 @@ def entries(answer, names, what="the dict"):
 
 
 def word_and_number(answer, words, ask, first="The first of the two"):
-    """Return one of the words, which counts in any case, and what a reader gives with it."""
+    """Return one of the words, which counts in any case, and the number that is given with it.
+
+    `ask` is what to say to an answer that is no pair, `first` begins what to say of another word.
+    """
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise NotYet(ask)
     if answer[0] is ... or answer[1] is ...:
@@ -144,12 +150,6 @@ def word_and_number(answer, words, ask, first="The first of the two"):
     if not chosen:
         raise NotYet(f"{first} should be {_listed(words, 'or')}.")
     return chosen[0], answer[1]
-
-
-def _listed(words, conjunction):
-    """Write words in quotes, with "and" or "or" before the last one."""
-    *first, last = (f'"{word}"' for word in words)
-    return f"{', '.join(first)} {conjunction} {last}"
 
 
 def call(function, *arguments, if_changed=None):
@@ -168,3 +168,9 @@ def call(function, *arguments, if_changed=None):
     if if_changed and not all(map(np.array_equal, given, arguments)):
         raise NotYet(if_changed)
     return result
+
+
+def _listed(words, conjunction):
+    """Write words in quotes, with "and" or "or" before the last one."""
+    *first, last = (f'"{word}"' for word in words)
+    return f"{', '.join(first)} {conjunction} {last}"
