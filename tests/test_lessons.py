@@ -11,26 +11,10 @@ from reading import code_cells, markdown_of, read
 from helpers import checks
 from tools import lessons
 
-SOLUTIONS = [lesson.solutions for lesson in lessons.read_lessons() if lesson.exercises]
 EXERCISE = r"^### (Exercise \d\d\.\d: .+ \((\d+) minutes\))$"
+ROWS = [row for row in lessons.read_lessons() if row.exercises]
 
-
-@pytest.fixture(params=SOLUTIONS, ids=lambda path: path.stem[:2])
-def path(request):
-    """Where each notebook of solutions lies."""
-    return request.param
-
-
-@pytest.fixture
-def solutions(path):
-    """A notebook of solutions."""
-    return read(path)
-
-
-@pytest.fixture
-def lesson(path):
-    """The lesson that the solutions belong to."""
-    return read(path.with_stem(path.stem.removesuffix("_solutions")))
+pytestmark = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.number)
 
 
 def exercises(notebook):
@@ -50,20 +34,23 @@ def printed(notebook):
     return [line for line in lines if line.startswith(("Right. ", "Not yet. ", "Not answered"))]
 
 
-def test_lesson_and_solutions_have_the_same_exercises(path, lesson, solutions):
+def test_lesson_and_solutions_have_the_same_exercises(row):
+    lesson, solutions = map(read, row.notebooks)
     assert exercises(lesson) == exercises(solutions)
     assert 2 <= len(exercises(lesson)) <= 4
-    there = sorted(name for name in vars(checks) if name.startswith(f"check_{path.stem[:2]}"))
+    there = sorted(name for name in vars(checks) if name.startswith(f"check_{row.number}"))
     assert calls(lesson) == calls(solutions) == there
 
 
-def test_lessons_are_unanswered_and_solutions_are_right(lesson, solutions):
+def test_lessons_are_unanswered_and_solutions_are_right(row):
+    lesson, solutions = map(read, row.notebooks)
     assert len(printed(lesson)) == len(printed(solutions)) == len(exercises(solutions))
     assert all(line.startswith("Right. ") for line in printed(solutions))
     assert not any(line.startswith("Right. ") for line in printed(lesson))
 
 
-def test_minutes_are_the_sum_and_hints_are_folded(lesson):
+def test_minutes_are_the_sum_and_hints_are_folded(row):
+    lesson = read(row.path)
     minutes = sum(int(minutes) for _, minutes in exercises(lesson))
     opening = "\n\n".join(cell.source for cell in lesson.cells).partition("\n## ")[0]
     assert f"{minutes} for the exercises" in opening
@@ -74,9 +61,9 @@ def test_minutes_are_the_sum_and_hints_are_folded(lesson):
     assert re.search(r"^## On your own$", markdown_of(lesson), re.MULTILINE)
 
 
-def test_no_later_cell_depends_on_an_answer(lesson):
+def test_no_later_cell_depends_on_an_answer(row):
     made_by_exercises, used = set(), set()
-    for cell in code_cells(lesson):
+    for cell in code_cells(read(row.path)):
         tree = ast.parse(cell.source)
         names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
         loaded = {name.id for name in names if isinstance(name.ctx, ast.Load)}
@@ -89,9 +76,11 @@ def test_no_later_cell_depends_on_an_answer(lesson):
     assert used == set()
 
 
-def test_checks_never_show_a_solution(path, solutions):
+def test_checks_never_show_a_solution(row):
     """What a wrong answer is told holds no line of code of the solutions."""
-    cells = [cell.source for cell in code_cells(solutions) if "checks.check_" in cell.source]
+    cells = [
+        cell.source for cell in code_cells(read(row.solutions)) if "checks.check_" in cell.source
+    ]
     lines = [line.strip() for line in "\n".join(cells).splitlines() if "return " in line]
-    source = inspect.getsource(sys.modules[f"helpers.checks.lesson_{path.stem[:2]}"])
+    source = inspect.getsource(sys.modules[f"helpers.checks.lesson_{row.number}"])
     assert not [line for line in lines if line in source]
