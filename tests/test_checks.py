@@ -1,15 +1,27 @@
 """The exercises' checks: stubs, misconceptions, right answers in any type, and junk."""
 
+import sys
+
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import layers
+from scipy import special
 
 from helpers import checks
 
 CHECKS = {name: check for name, check in vars(checks).items() if name.startswith("check_")}
 
-keras = pytest.importorskip("keras")
-tf = pytest.importorskip("tensorflow")
-layers = keras.layers
+# The dicts of the exercises that choose, answered rightly.
+PLAN = {"measured on": "validation", "runs": 5, "epochs": "the same"}
+CURES = {"till": "prepare", "archive": "renew", "strangers": "train"}
+PROMISES = {"new": "holds", "grey": "breaks", "large": "breaks", "letters": "breaks"}
+CLAIMS = {"a": "mean", "b": "best", "c": "one", "d": "best"}
+FORMATS = {"meter": "full int8", "museum": "page", "archive": "float32"}
+
+IMAGES = np.random.default_rng(0).random((256, 28, 28, 1), "float32")
+LIFTS = tf.random.Generator.from_seed(0)
 
 
 def cnn(*last, normalization=True):
@@ -19,51 +31,12 @@ def cnn(*last, normalization=True):
     return keras.Sequential([keras.Input((28, 28, 1)), *stack])
 
 
-def dataset(images, shuffle=False):
+def dataset(images):
     """Return a pipeline as exercise 03.2 asks for, from float images."""
-    pairs = tf.data.Dataset.from_tensor_slices((images, np.arange(len(images))))
-    return (pairs.shuffle(len(images)) if shuffle else pairs).batch(64)
+    return tf.data.Dataset.from_tensor_slices((images, np.arange(len(images)))).batch(64)
 
 
-def plan(measured_on="validation", runs=5, epochs="the same"):
-    """Return the plan of exercise 03.4."""
-    return {"measured on": measured_on, "runs": runs, "epochs": epochs}
-
-
-def formats(meter="full int8", museum="page", archive="float32"):
-    """Return the choice of exercise 11.3."""
-    return {"meter": meter, "museum": museum, "archive": archive}
-
-
-def cures(till="prepare", archive="renew", strangers="train"):
-    """Return the choice of exercise 07.3."""
-    return {"till": till, "archive": archive, "strangers": strangers}
-
-
-def promised(new="holds", grey="breaks", large="breaks", letters="breaks"):
-    """Return the choice of exercise 08.3."""
-    return {"new": new, "grey": grey, "large": large, "letters": letters}
-
-
-def claimed(a="mean", b="best", c="one", d="best"):
-    """Return the answer of exercise 09.3."""
-    return {"a": a, "b": b, "c": c, "d": d}
-
-
-def soft(scores, axis=1):
-    """Return softmax."""
-    return tf.nn.softmax(scores, axis=axis).numpy()
-
-
-def varied():
-    """Return a pipeline whose images differ from pass to pass, in the same order."""
-    pixels = tf.random.Generator.from_seed(0)
-    return dataset(np.zeros((256, 28, 28, 1), "float32")).map(
-        lambda images, labels: (images + pixels.uniform(tf.shape(images)), labels)
-    )
-
-
-def judged(epoch=9, gap=0.05, last=0.95, epochs=12, **other):
+def judged(epoch=9, gap=0.05, last=0.95, epochs=12):
     """Return an answer to exercise 03.3; its validation loss is lowest after epoch 9."""
     history = {
         "accuracy": [0.5] * (epochs - 1) + [last],
@@ -71,464 +44,346 @@ def judged(epoch=9, gap=0.05, last=0.95, epochs=12, **other):
         "loss": [1 - 0.05 * i for i in range(epochs)],
         "val_loss": [1 + 0.01 * (i - 8) ** 2 for i in range(epochs)],
     }
-    return {"history": history, "best epoch": epoch, "gap": gap, **other}
+    return {"history": history, "best epoch": epoch, "gap": gap}
 
 
-def in_place(image):
-    """Clip at 155 in the reader's own array, then add."""
-    np.minimum(image, 155, out=image)
-    return np.add(image, 100, out=image)
+def sides(height, width, longest=20):
+    """Return the sides of exercise 10.1, not yet rounded."""
+    scale = longest / max(height, width)
+    return scale * height, scale * width
 
 
-ones = np.zeros((256, 28, 28, 1), "float32")
-noisy = np.random.default_rng(0).random((256, 28, 28, 1), "float32")
-dense = layers.Dense
-
-# For each check: right answers, and wrong ones with a word of the message that each must get.
+# For each check: right answers beside the solution, and wrong ones, each by a word of the message
+# that it must get.
 ANSWERS = {
-    "01_1": (
-        [49.152, 49, 49.15, np.float32(49.152), tf.constant(49.152), np.array([49.152])],
-        {12.288: "uint8", 98.304: "float64", 16.384: "channels", 49_152_000: "million"},
-    ),
+    "01_1": ([49.152, 49], {"uint8": 12.288, "float64": 98.304, "million": 49_152_000}),
     "01_2": (
         [
-            lambda image: np.clip(image.astype(int) + 100, 0, 255).astype("uint8"),
             lambda image: np.where(image > 155, 255, image + np.uint8(100)).astype(np.uint8),
             lambda image: tf.cast(tf.minimum(tf.cast(image, tf.int32) + 100, 255), tf.uint8),
         ],
         {
-            (lambda image: np.clip(image + np.uint8(100), 0, 255)): "put into a uint8",
-            (lambda image: image.astype(int) + 100): "the most a uint8",
-            (lambda image: np.clip(image.astype(int) + 100, 0, 255)): "Return uint8",
-            (lambda image: np.maximum(image, 100)): "Dark pixels",
-            in_place: "changes the image",
-            (lambda image: image[0]): "shape",
+            "put into a uint8": lambda image: np.clip(image + np.uint8(100), 0, 255),
+            "the most a uint8": lambda image: image.astype(int) + 100,
+            "Return uint8": lambda image: np.clip(image.astype(int) + 100, 0, 255),
+            "Dark pixels": lambda image: np.maximum(image, 100),
+            "full ink": lambda image: np.clip(image.astype(int) + 100, 0, 254),
+            "changes the image": lambda image: np.add(image, 1, out=image),
+            "shape": lambda image: image[0],
         },
     ),
     "01_3": (
-        [
-            lambda labels: np.bincount(labels).max() / len(labels),
-            lambda labels: max(list(labels).count(x) for x in labels) / len(labels),
-            lambda labels: tf.constant(
-                np.unique(labels, return_counts=True)[1].max() / len(labels)
-            ),
-        ],
+        [lambda labels: max(list(labels).count(x) for x in labels) / len(labels)],
         {
-            (lambda labels: np.bincount(labels).argmax()): "commonest class",
-            (lambda labels: np.bincount(labels).max()): "Divide",
-            (lambda labels: 100 * np.bincount(labels).max() / len(labels)): "percentage",
-            (lambda labels: 1 / len(set(labels))): "equally common",
-            (lambda labels: np.mean(labels == 1)): "certain digit",
-            (lambda labels: 0.625): "all the same",
-            (lambda labels: 0.62): "Do not round",
+            "commonest class": lambda labels: np.bincount(labels).argmax(),
+            "Divide": lambda labels: np.bincount(labels).max(),
+            "percentage": lambda labels: 100 * np.bincount(labels).max() / len(labels),
+            "certain digit": lambda labels: np.mean(labels == 1),
+            "all the same": lambda labels: 0.625,
+            "Do not round": lambda labels: 0.62,
         },
     ),
     "02_1": (
-        [
-            [[-1, -1, 2], [-1, 2, -1], [2, -1, -1]],
-            np.array([[-1, 0, 1.5], [-1, 1, -1], [1.5, 0, -1]]),
-            tf.constant([[-1, -1, 2], [-1, 2, -1], [2, -1, -1]]),
-        ],
+        [np.array([[-1, 0, 1.5], [-1, 1, -1], [1.5, 0, -1]]), tf.constant(3 * np.eye(3)[::-1] - 1)],
         {
-            tuple(map(tuple, np.fliplr(np.eye(3)))): "add up to",
-            ((2, -1, -1), (-1, 2, -1), (-1, -1, 2)): "falling",
-            ((-1, 2, -1), (-1, 2, -1), (-1, 2, -1)): "upright",
-            ((-1, -1, -1), (2, 2, 2), (-1, -1, -1)): "level",
-            ((0, 0, 0), (0, 0, 0), (0, 0, 0)): "nothing above 0",
-            ((1, float("nan"), 0), (0, 0, 0), (0, 0, 0)): "finite",
-            (1, 2, 3): "three rows",
+            "add up to": np.eye(3)[::-1],
+            "falling": 3 * np.eye(3) - 1,
+            "upright": [[-1, 2, -1]] * 3,
+            "level": [[-1] * 3, [2] * 3, [-1] * 3],
+            "nothing above 0": np.zeros((3, 3)),
+            "finite": np.full((3, 3), np.nan),
+            "three rows": (1, 2, 3),
         },
     ),
     "02_2": (
-        [1_216, 1_216.0, np.int64(1_216), tf.constant(1_216), [1_216]],
-        {1_200: "bias", 416: "one channel", 448: "3 × 3", 9_216: "come out", 1_203: "channel"},
+        [1_216, 1_216.0, np.int64(1_216), np.float32(1_216), tf.constant(1_216), [1_216]],
+        {"bias.": 1_200, "one channel": 416, "3 × 3": 448, "large": 2_000, "finite": np.nan},
     ),
-    "02_3": (
-        [0.35, 35, 0.349, np.float32(0.36), tf.constant(0.34)],
-        {0.26: "own half", 0.52: "all of conv2d_2", 0.09: "Add", 0.5: "share of its filters"},
-    ),
+    "02_3": ([0.35, 35, tf.constant(0.34)], {"own half": 0.26, "Add": 9, "0 and 1": 135}),
     "02_4": (
-        [cnn(dense(10, activation="softmax")), cnn(dense(10), layers.Activation("softmax"))],
+        [cnn(layers.Dense(10, activation="softmax")), cnn(layers.Dense(10), layers.Softmax())],
         {
-            cnn(dense(10, activation="softmax"), normalization=False): "not among them",
-            cnn(dense(10, activation="relu")): "add up to 1",
-            cnn(dense(9, activation="softmax")): "parameters",
-            cnn(dense(10, activation="relu"), layers.Softmax()): "'relu', 'relu', 'softmax'",
-            keras.Sequential([layers.Flatten(), dense(10)]): "not built",
+            "not among them": cnn(layers.Dense(10), normalization=False),
+            "add up to 1": cnn(layers.Dense(10, activation="relu")),
+            "parameters": cnn(layers.Dense(9, activation="softmax")),
+            "'relu', 'relu', 'softmax'": cnn(layers.Dense(10, "relu"), layers.Softmax()),
+            "not built": keras.Sequential([layers.Flatten(), layers.Dense(10)]),
         },
     ),
-    "03_1": (
-        [785, 785.0, np.int32(785), tf.constant(785)],
-        {157: "one epoch", 780: "smaller", 782: "across", 781.25: "quarter", 50_000: "images"},
-    ),
+    "03_1": ([785], {"one epoch": 157, "smaller": 780, "across": 782, "quarter": 781.25}),
     "03_2": (
-        [dataset(noisy), dataset(ones)],
+        [dataset(IMAGES), dataset(0 * IMAGES)],
         {
-            varied(): "varied",
-            dataset(noisy, shuffle=True): "shuffled",
-            dataset(255 * noisy): "0 to 1",
-            dataset(noisy).map(lambda images, labels: images): "pair",
-            dataset(noisy).take(0): "empty",
-            tuple(noisy[:2, 0, 0, 0]): "make_dataset",
+            "varied": dataset(IMAGES).map(lambda x, y: (x + LIFTS.uniform(()), y)),
+            "shuffled": dataset(IMAGES).unbatch().shuffle(256).batch(64),
+            "0 to 1": dataset(255 * IMAGES),
+            "pair": dataset(IMAGES).map(lambda images, labels: images),
+            "empty": dataset(IMAGES).take(0),
+            "make_dataset": IMAGES,
         },
     ),
     "03_3": (
-        [judged(), judged(np.int64(9), np.float32(0.05)), judged(tf.constant(9), 0.048)],
+        [judged(np.int64(9), np.float32(0.05)), judged(tf.constant(9), 0.048)],
         {
-            ("judged", 8): "from 1",
-            ("judged", 12): "training is lowest",
-            ("judged", 1): "highest",
-            ("judged", 9, 5): "ten points",
-            ("judged", 9, 0.0): "both in the last epoch",
-            ("judged", 9, 0.05, 1.0): "varied",
-            ("judged", 9, 0.05, 0.95, 5): "too short",
+            "from 1": judged(8),
+            "training is lowest": judged(12),
+            "highest": judged(1),
+            "ten points": judged(gap=5),
+            "both in the last epoch": judged(gap=0.0),
+            "varied": judged(last=1.0),
+            "too short": judged(epochs=5),
+            "what train_few returns": judged() | {"history": {}},
         },
     ),
     "03_4": (
-        [plan(), plan(runs=np.int64(10)), plan("Validation images", 3, "same")],
+        [PLAN, {"measured on": "Validation images", "runs": np.int64(3), "epochs": "same"}],
         {
-            ("plan", "test", 5, "the same"): "spoils",
-            ("plan", "training", 5, "the same"): "not learned",
-            ("plan", "validation", 1, "the same"): "luck",
-            ("plan", "validation", 2, "the same"): "spread",
-            ("plan", "validation", 5, "more for 0.4"): "epochs differ",
-            ("plan", "validation", 5, 3): '"epochs" should be',
-            ("plan", "all images", 5, "the same"): '"measured on" should be',
+            "spoils": PLAN | {"measured on": "test"},
+            "not learned": PLAN | {"measured on": "training"},
+            '"measured on" should be': PLAN | {"measured on": "all images"},
+            "luck": PLAN | {"runs": 1},
+            "spread": PLAN | {"runs": 2},
+            "epochs differ": PLAN | {"epochs": "more for 0.4"},
+            '"epochs" should be': PLAN | {"epochs": 3},
         },
     ),
-    "04_1": (
-        [0.98736, 0.987, 98.7, np.float64(0.98736), tf.constant(0.98736)],
-        {
-            1: "upper end",
-            0.95: "how often",
-            0.99: "rule of thumb",
-            0.0126: "begin",
-            0.9967: "None was seen",
-        },
-    ),
+    "04_1": ([0.987, 98.7], {"upper end": 1, "how often": 95, "thumb": 0.99, "begin": 0.0126}),
     "04_2": (
-        [("B", 90), ["b", 90.0], ("B", np.float64(90)), ("B", tf.constant(90))],
+        [("B", 90), ["b ", tf.constant(90)]],
         {
-            ("A", 209): "more papers",
-            ("B", 30): "looked at",
-            ("B", 60): "looks only",
-            ("B", 280): "row 1",
-            ("B", 105): "shipped at once",
-            ("C", 90): "should be",
-            90: "Give the network",
+            "more papers": ("A", 209),
+            "looked at": ("B", 30),
+            '"A" or "B"': ("C", 90),
+            "Give the network": 90,
         },
     ),
     "04_3": (
         [
-            lambda t, a, b: (((a == t) & (b != t)).sum(), ((b == t) & (a != t)).sum()),
             lambda t, a, b: np.array([((a == t) > (b == t)).sum(), ((b == t) > (a == t)).sum()]),
-            lambda t, a, b: [
-                tf.reduce_sum(tf.cast((a == t) & (b != t), tf.int32)),
-                tf.reduce_sum(tf.cast((b == t) & (a != t), tf.int32)),
-            ],
+            lambda t, a, b: [tf.reduce_sum(tf.cast((a == t) & (b != t), tf.int32)), 2],
         ],
         {
-            (lambda t, a, b: (((b == t) & (a != t)).sum(), ((a == t) & (b != t)).sum())): "swapped",
-            (lambda t, a, b: ((a == t).sum(), (b == t).sum())): "correct answers",
-            (lambda t, a, b: ((a != t).sum(), (b != t).sum())): "errors",
-            (lambda t, a, b: ((a != b).sum(), (a != b).sum())): "Who is right",
-            (lambda t, a, b: (len(a), len(b))): "length",
-            (lambda t, a, b: (((a == t) != (b == t)).sum(),) * 2): "apart",
-            (lambda t, a, b: (1, 0)): "ten images",
-            (lambda t, a, b: 3): "shape",
+            "swapped": lambda t, a, b: (((b == t) & (a != t)).sum(), ((a == t) & (b != t)).sum()),
+            "correct answers": lambda t, a, b: ((a == t).sum(), (b == t).sum()),
+            "errors": lambda t, a, b: ((a != t).sum(), (b != t).sum()),
+            "Who is right": lambda t, a, b: ((a != b).sum(), (a != b).sum()),
+            "length": lambda t, a, b: (len(a), len(b)),
+            "apart": lambda t, a, b: (((a == t) != (b == t)).sum(),) * 2,
+            "two arrays": lambda t, a, b: (a == t, b == t),
+            "ten images": lambda t, a, b: (1, 0),
+            "shape": lambda t, a, b: 3,
         },
     ),
-    "04_4": (
-        [80_000, 8e4, np.int64(80_000), tf.constant(80_000)],
-        {
-            20_000: "one of three",
-            40_000: "half of the tries",
-            160_000: "smaller one",
-            5: "Choose one",
-        },
-    ),
+    "04_4": ([8e4], {"one of three": 20_000, "half of the tries": 40_000, "Choose one": 5}),
     "05_1": (
         [
-            lambda p: np.sort(p, axis=1)[:, -1] - np.sort(p, axis=1)[:, -2],
             lambda p: [sorted(row)[-1] - sorted(row)[-2] for row in p],
             lambda p: tf.math.top_k(p, 2).values[:, 0] - tf.math.top_k(p, 2).values[:, 1],
         ],
         {
-            (lambda p: p.max(axis=1)): "confidence",
-            (lambda p: np.sort(p)[:, -2] - np.sort(p)[:, -1]): "sign",
-            (lambda p: p.max() - p.min()): "one number",
-            (lambda p: p.max(axis=0)): "4 images",
-            (lambda p: p[:, 1] - p[:, 0]): "among its ten",
-            (lambda p: p.sort(axis=1)): "changes the probabilities",
+            "confidence": lambda p: p.max(axis=1),
+            "sign": lambda p: np.sort(p)[:, -2] - np.sort(p)[:, -1],
+            "one number": lambda p: p.max() - p.min(),
+            "4 images": lambda p: p.max(axis=0),
+            "among its ten": lambda p: p[:, 1] - p[:, 0],
+            "changes the probabilities": lambda p: p.sort(axis=1),
         },
     ),
     "05_2": (
         [
-            lambda values, positions: np.delete(values, positions),
             lambda values, positions: values[~np.isin(np.arange(len(values)), positions)],
             lambda values, positions: [v for i, v in enumerate(values) if i not in positions],
         ],
         {
-            (lambda values, positions: values[~np.isin(values, positions)]): "*values*",
-            (lambda values, positions: values[positions]): "should go",
-            (lambda values, positions: ~np.isin(np.arange(len(values)), positions)): "mask",
-            (
-                lambda values, positions: np.setdiff1d(np.arange(len(values)), positions)
-            ): "positions",
-            (lambda values, positions: values): "keep 5, 1, 9, 3",
+            "*values*": lambda values, positions: values[~np.isin(values, positions)],
+            "should go": lambda values, positions: values[positions],
+            "mask": lambda values, positions: ~np.isin(np.arange(len(values)), positions),
+            "positions that": lambda values, positions: [0, 2, 4, 5],
+            "keep 5, 1, 9, 3": lambda values, positions: values,
         },
     ),
-    "05_3": (
-        [0.98, 98, np.float64(0.98), tf.constant(0.98)],
-        {1: "36 errors", 0.99: "next 100", 0.95: "300 more", 0.02: "person", 0.5: "Choose one"},
-    ),
-    "07_1": (
-        [0.08, 0.0825, np.float32(0.08), tf.constant(0.082)],
-        {0.05: "most digits", 0.1: "more than half", 0.3: "an 8", 0.5: "share of digits"},
-    ),
-    "07_2": (
-        [
-            lambda stored, kernel, c: stored + c * kernel.sum(axis=(0, 1, 2)),
-            lambda stored, kernel, c: stored + c * kernel.reshape(9, 32).sum(axis=0),
-            lambda stored, kernel, c: tf.constant(stored) + c * tf.reduce_sum(kernel, (0, 1, 2)),
-        ],
-        {
-            (lambda stored, kernel, c: stored - c * kernel.sum(axis=(0, 1, 2))): "sign",
-            (lambda stored, kernel, c: c * kernel.sum(axis=(0, 1, 2))): "the changes",
-            (lambda stored, kernel, c: stored + c * kernel.mean(axis=(0, 1, 2))): "mean of the",
-            (lambda stored, kernel, c: stored + c): "leaves the filters out",
-            (lambda stored, kernel, c: stored + c * kernel.sum()): "all filters",
-            (lambda stored, kernel, c: stored + kernel.sum(axis=(0, 1, 2))): "has c gone",
-            (lambda stored, kernel, c: stored): "Not these",
-            (lambda stored, kernel, c: np.add(stored, c, out=stored)): "changes what",
-            (lambda stored, kernel, c: c): "shape",
-        },
-    ),
-    "07_3": (
-        [
-            cures(),
-            cures(till="PREPARE "),
-        ],
-        {
-            ("cures", "train", "renew", "prepare"): "nothing may be trained",
-            ("cures", "renew", "prepare", "train"): "one digit at a time",
-            ("cures", "prepare", "prepare", "train"): "mottled is not even",
-            ("cures", "prepare", "train", "train"): "without labels",
-            ("cures", "prepare", "renew", "renew"): "another way",
-            ("cures", "wash", "renew", "train"): "Use the words",
-        },
-    ),
-    "07_4": (
-        [lambda images: images[:, ::-1], lambda images: 1 - images, lambda images: images**2],
-        {
-            (lambda images: images): "Nothing has changed",
-            (lambda images: images + 1): "above 1",
-            (lambda images: images[:2]): "shape",
-            (lambda images: np.zeros_like(images)): "digits are gone",
-            (lambda images: images * np.nan): "not numbers",
-            (lambda images: np.subtract(1, images, out=images)): "changes the images",
-        },
-    ),
+    "05_3": ([98, 0.98], {"36 errors": 1, "next 100": 0.99, "person": 2, "Choose one": 0.5}),
     "06_1": (
         [
-            [[-1, 0, 1]] * 3,
             np.array([[0, 0, 0], [-0.5, 0, 0.5], [0, 0, 0]]),
             tf.constant([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]),
             ((-2, 1, 1),) * 3,
         ],
         {
-            ((1, 0, -1),) * 3: "Turn it round",
-            ((-1, -1, -1), (0, 0, 0), (1, 1, 1)): "silent",
-            ((0, 0, 0), (0, 1, 0), (0, 0, 0)): "middle of ink",
-            ((-1, 0, 0), (0, 0, 0), (0, 0, 1)): "upper or a lower",
-            ((-1, 2, -1),) * 3: "a slope",
-            (-1, 0, 1): "shape",
+            "Turn it round": [(1, 0, -1)] * 3,
+            "silent": [(-1, -1, -1), (0, 0, 0), (1, 1, 1)],
+            "finite": np.full((3, 3), np.nan),
+            "middle of ink": [(0, 0, 0), (0, 1, 0), (0, 0, 0)],
+            "upper or a lower": [(-1, 0, 0), (0, 0, 0), (0, 0, 1)],
+            "a slope": [(-1, 2, -1)] * 3,
+            "shape": (-1, 0, 1),
         },
     ),
-    "06_2": (
-        [198, 198.0, np.int64(198), tf.constant(198)],
-        {3: "none or one", 500: "Half the maps", 802: "read correctly", 379: "other pooling"},
-    ),
+    "06_2": ([198, 205], {"none or one": 3, "Half the maps": 500, "read correctly": 802}),
     "06_3": (
-        ["activation_5", " Activation_5 "],
-        {"dense_2": "crossed already", "dense_1": "right place", "pixels": "nearer to its twin"},
-    ),
-    "06_4": (
-        [0.743, 0.74, 75, np.float32(0.743), tf.constant(0.74)],
+        [" Activation_5 "],
         {
-            0.5: "last layer",
-            0.968: "a score",
-            0.97: "scores",
-            0.7: "one layer",
-            0.26: "for training",
+            "crossed already": "dense_2",
+            "right place": "dense_1",
+            "nearer to its twin": "pixels",
+            "in quotes": "text",
+        },
+    ),
+    "06_4": ([0.74, 75], {"last layer": 0.5, "a score": 0.968, "scores": 0.97, "training": 26}),
+    "07_1": ([0.08, 0.085], {"most digits": 0.05, "more than half": 0.1, "share of digits": 0.5}),
+    "07_2": (
+        [
+            lambda stored, kernel, c: stored + c * kernel.reshape(9, 32).sum(axis=0),
+            lambda stored, kernel, c: tf.constant(stored) + c * tf.reduce_sum(kernel, (0, 1, 2)),
+        ],
+        {
+            "sign": lambda stored, kernel, c: stored - c * kernel.sum(axis=(0, 1, 2)),
+            "the changes": lambda stored, kernel, c: c * kernel.sum(axis=(0, 1, 2)),
+            "mean of the": lambda stored, kernel, c: stored + c * kernel.mean(axis=(0, 1, 2)),
+            "leaves the filters out": lambda stored, kernel, c: stored + c,
+            "all filters": lambda stored, kernel, c: stored + c * kernel.sum(),
+            "has c gone": lambda stored, kernel, c: stored + kernel.sum(axis=(0, 1, 2)),
+            "Not these": lambda stored, kernel, c: stored,
+            "changes what": lambda stored, kernel, c: np.add(stored, c, out=stored),
+            "shape": lambda stored, kernel, c: c,
+        },
+    ),
+    "07_3": (
+        [CURES | {"till": "PREPARE "}],
+        {
+            "till: nothing may be trained": CURES | {"till": "train"},
+            "one digit at a time": CURES | {"till": "renew"},
+            "mottled is not even": CURES | {"archive": "prepare"},
+            "without labels": CURES | {"archive": "train"},
+            "another way": CURES | {"strangers": "renew"},
+            '"prepare", "renew" and "train"': CURES | {"till": "wash"},
+        },
+    ),
+    "07_4": (
+        [lambda images: images[:, ::-1], lambda images: images**2],
+        {
+            "Nothing has changed": lambda images: images,
+            "above 1": lambda images: images + 1,
+            "shape": lambda images: images[:2],
+            "digits are gone": lambda images: np.zeros_like(images),
+            "not numbers": lambda images: images * np.nan,
+            "changes the images": lambda images: np.subtract(1, images, out=images),
         },
     ),
     "08_1": (
         [
-            lambda p, t: soft(np.log(p) / t),
             lambda p, t: p ** (1 / t) / (p ** (1 / t)).sum(axis=1, keepdims=True),
-            lambda p, t: tf.nn.softmax(tf.math.log(p) / t),
+            lambda p, t: tf.nn.softmax(tf.math.log(tf.cast(p, "float32")) / t),
         ],
         {
-            (lambda p, t: p / t): "divides the probabilities",
-            (lambda p, t: soft(p / t)): "expects scores",
-            (lambda p, t: soft(np.log(p) * t)): "multiplied",
-            (lambda p, t: p ** (1 / t)): "add up to 1",
-            (lambda p, t: soft(np.log(p) / t, axis=0)): "add up to 1",
-            (lambda p, t: p): "Nothing has changed",
-            (lambda p, t: np.ones((6, 10)) / 10): "back to scores",
-            (lambda p, t: np.divide(p, t, out=p)): "changes what",
-            (lambda p, t: p[0]): "shape",
+            "divides the probabilities": lambda p, t: p / t,
+            "expects scores": lambda p, t: special.softmax(p / t, axis=1),
+            "multiplied": lambda p, t: special.softmax(np.log(p) * t, axis=1),
+            "in each row yet": lambda p, t: p ** (1 / t),
+            "down the columns": lambda p, t: special.softmax(np.log(p) / t, axis=0),
+            "all numbers at once": lambda p, t: special.softmax(np.log(p) / t),
+            "an image should add up": lambda p, t: p**t,
+            "Nothing has changed": lambda p, t: p,
+            "back to scores": lambda p, t: np.ones((6, 10)) / 10,
+            "changes what": lambda p, t: np.divide(p, t, out=p),
+            "shape": lambda p, t: p[0],
         },
     ),
     "08_2": (
-        [98 / 278, 0.35, 35.3, tf.constant(0.353)],
-        {0.01: "refused, how many", 0.9: "Count boxes", 0.98: "Look into the tray"}
-        | {0.6475: "other way round", 0.544: "all that lies", 0.357: "all boxes"},
+        [98 / 278, 35.3],
+        {"how many are": 0.01, "Count boxes": 0.9, "other way round": 0.6475},
     ),
     "08_3": (
-        [promised(), promised(new=" Holds")],
+        [PROMISES | {"new": " Holds"}],
         {
-            ("promised", "breaks"): "come as the calibration",
-            ("promised", "holds", "holds"): "the images are not",
-            ("promised", "holds", "breaks", "holds"): "picked out",
-            ("promised", "holds", "breaks", "breaks", "holds"): "letter that a person",
-            ("promised", "maybe"): "Use the words",
+            "come as the calibration": PROMISES | {"new": "breaks"},
+            "grey: the digits are": PROMISES | {"grey": "holds"},
+            "picked out": PROMISES | {"large": "holds"},
+            "letter that a person": PROMISES | {"letters": "holds"},
         },
     ),
-    "08_4": (
-        [0.005, 2.5 / 500, np.float32(0.005)],
-        {0.004: "her time alone", 250: "divided by the other", 0.001: "how often she errs"}
-        | {2.5: "what asking costs", 0.003: "threshold rises", 0.1: "too large"},
-    ),
+    "08_4": ([0.005], {"her time alone": 0.004, "divided by the other": 250, "too large": 0.1}),
     "09_1": (
-        [("B", 2.37), ["b", 2.4427], ("B ", np.float64(2.4)), ("B", tf.constant(2.37))],
+        [("B", 2.37), ["b", 2.4427]],
         {
-            ("A", 3.4): "from seed to seed",
-            ("B", 2.9): "mean gain",
-            ("B", 3.43): "upper end",
-            ("B", 1.23): "that of their mean",
-            ("B", 0.25): "without their pairs",
-            ("B", 20): "too large",
-            ("now", 1): "should be",
-            2.4: "Give the recipe",
+            "from seed to seed": ("A", 3.4),
+            "mean gain": ("B", 2.9),
+            "upper end": ("B", 3.43),
+            "that of their mean": ("B", 1.23),
+            "should be": ("now", 1),
+            "Give the recipe": 2.4,
         },
     ),
-    "09_2": (
-        [63, 62.72, 64, np.int64(60), tf.constant(65)],
-        {31: "Both recipes vary", 11: "squared that was not", 126: "together", 16: "Where is the"}
-        | {500: "rule of thumb"},
-    ),
+    "09_2": ([62.72, 64], {"Both recipes vary": 31, "together": 126, "rule of thumb": 500}),
     "09_3": (
-        [claimed(), claimed(c="ONE")],
+        [CLAIMS | {"c": "ONE"}],
         {
-            ("claimed", "one"): "a spread",
-            ("claimed", "mean", "mean"): "up to",
-            ("claimed", "mean", "best", "best"): "such committees",
-            ("claimed", "mean", "best", "one", "mean"): "for each epoch",
-            ("claimed", "most"): "Use the words",
+            "a spread": CLAIMS | {"a": "one"},
+            "up to": CLAIMS | {"b": "mean"},
+            "such committees": CLAIMS | {"c": "best"},
+            "for each epoch": CLAIMS | {"d": "mean"},
         },
     ),
-    "09_4": (
-        [8, 8.0, np.float32(8), tf.constant(8)],
-        {
-            1: "How many bits",
-            1_000: "megabytes",
-            8_000: "megabits",
-            4: "whole step",
-            0.5: "in gigabytes, and",
-            16: "twice",
-            3: "too small",
-        },
-    ),
+    "09_4": ([8], {"How many bits": 1, "megabytes": 1_000, "twice": 16, "too small": 3}),
     "10_1": (
         [
-            lambda h, w: tuple(max(1, round(20 * side / max(h, w))) for side in (h, w)),
             lambda h, w: np.maximum(1, np.array([h, w]) * 20 // max(h, w)),
-            lambda h, w: [max(1, int(20 * h / max(h, w))), max(1, int(20 * w / max(h, w)))],
+            lambda h, w: [max(1, round(side)) for side in sides(h, w)],
         ],
         {
-            (lambda h, w: (20, 20)): "squeezed",
-            (lambda h, w: (round(20 * h / min(h, w)), round(20 * w / min(h, w)))): "*longest*",
-            (lambda h, w: (round(20 * w / max(h, w)), round(20 * h / max(h, w)))): "Height first",
-            (lambda h, w: (20, round(20 * w / h))): "width is longest",
-            (lambda h, w: (round(20 * h / max(h, w)), round(20 * w / max(h, w)))): "any width",
-            (lambda h, w: (20 * h / max(h, w), max(1, 20 * w / max(h, w)))): "whole numbers",
-            (
-                lambda h, w: (
-                    min(h, round(20 * h / max(h, w))),
-                    max(1, min(w, round(20 * w / max(h, w)))),
-                )
-            ): "must grow",
-            (lambda h, w: 20): "shape",
+            "squeezed": lambda h, w: (20, 20),
+            "*longest*": lambda h, w: sides(h, w, 40),
+            "Height first": lambda h, w: sides(w, h),
+            "should be 20 × 10": lambda h, w: (h, w),
+            "width is longest": lambda h, w: (20, 20 * w / h),
+            "must grow": lambda h, w: np.minimum((h, w), sides(h, w)),
+            "any width": lambda h, w: np.round(sides(h, w)),
+            "whole numbers": lambda h, w: np.maximum(1, sides(h, w)),
+            "one factor": lambda h, w: (20, 14) if h == 90 else np.ceil(sides(h, w)) + (h == 400),
+            "shape": lambda h, w: 20,
         },
     ),
     "10_2": (
-        [("cut", 0.93), ["cut", 93], ("Cut", np.float64(0.93)), ("cut", tf.constant(0.93))],
+        [("Cut", np.float64(0.93)), ["cut", 93]],
         {
-            ("read", 0.875): "save 7",
-            ("found", 0.86): "spoils most",
-            ("cut", 0.84): "right now",
-            ("cut", 0.91): "other three",
-            ("cut", 1): "go on making",
-            ("network", 0.9): "should be",
-            "cut": "two things",
+            "save 7": ("read", 0.875),
+            "spoils most": ("found", 0.86),
+            "right now": ("cut", 0.84),
+            'The step should be "found"': ("network", 0.9),
+            "two things": "cut",
         },
     ),
-    "10_3": (
-        [0.835, 83.5, np.float64(0.83496), tf.constant(0.835)],
-        {
-            0.95: "share of the forty",
-            0.986: "upper end",
-            0.8825: "rule of thumb",
-            0.912: "40 of 40",
-        },
-    ),
-    "11_1": (
-        [0.61, 0.6, np.float32(0.5975), tf.constant(0.6)],
-        {1.2: "16 bits", 0.3: "divides by 8", 0.0747: "one bit", 2.39: "now", 9.56: "smaller"},
-    ),
+    "10_3": ([0.835, 83.5], {"of the forty": 0.95, "upper end": 0.986, "40 of 40": 0.912}),
+    "11_1": ([0.6], {"16 bits": 1.2, "divides by 8": 0.3, "one bit": 0.0747, "smaller": 9.56}),
     "11_2": (
         [
-            lambda p, e: p.shape == e.shape and bool((abs(p - e) <= 0.05).all()),
             lambda p, e: p.shape == e.shape and abs(p - e).max() < 0.05,
             lambda p, e: len(p) == len(e) and np.allclose(p, e, rtol=0, atol=0.05),
         ],
         {
-            (lambda p, e: not (abs(p[:20] - e[:20]) > 0.05).any()): "all NaN",
-            (lambda p, e: abs(np.nan_to_num(p[0]) - e[0]).max() < 0.05): "one image of 40",
-            (lambda p, e: np.isfinite(p).all() and abs(p - e)[0].max() < 0.05): "differs on one",
-            (lambda p, e: bool((abs(p[:20] - e[:20]) <= 0.05).all())): "half of the images",
-            (lambda p, e: abs(p - e) <= 0.05): "True or False",
-            (lambda p, e: False): "a perfect copy",
-            (lambda p, e: bool((p == e).all())): "0.04 at most",
+            "all NaN": lambda p, e: not (abs(p[:20] - e[:20]) > 0.05).any(),
+            "NaN for one image": lambda p, e: abs(np.nan_to_num(p[0]) - e[0]).max() < 0.05,
+            "differs on one": lambda p, e: np.isfinite(p).all() and abs(p - e)[0].max() < 0.05,
+            "half of the images": lambda p, e: bool((abs(p[:20] - e[:20]) <= 0.05).all()),
+            "infinite": lambda p, e: len(p) == len(e) and (abs(p - e)[~(p > 9)] < 0.05).all(),
+            "True or False": lambda p, e: abs(p - e) <= 0.05,
+            "a perfect copy": lambda p, e: False,
+            "0.04 at most": lambda p, e: bool((p == e).all()),
         },
     ),
     "11_3": (
-        [formats(), formats(museum=" Page")],
+        [FORMATS | {"museum": " Page"}],
         {
-            ("formats", "float32"): "no floating point",
-            ("formats", "page"): "water meter",
-            ("formats", "full int8", "float32"): "what would open",
-            ("formats", "full int8", "full int8"): "an interpreter",
-            ("formats", "full int8", "page", "full int8"): "audited",
-            ("formats", "full int8", "page", "page"): "a night",
-            ("formats", "onnx"): "Use the words",
+            "no floating point": FORMATS | {"meter": "float32"},
+            "water meter": FORMATS | {"meter": "page"},
+            "what would open": FORMATS | {"museum": "float32"},
+            "an interpreter": FORMATS | {"museum": "full int8"},
+            "audited": FORMATS | {"archive": "full int8"},
+            "a night": FORMATS | {"archive": "page"},
         },
     ),
-    "11_4": (
-        [158, 160, np.int64(158), tf.constant(158)],
-        {58: "clean paper", 63: "of 8,000", 0.0079: "the share", 19_842: "read right"},
-    ),
+    "11_4": ([158, 160], {"clean paper": 58, "of 8,000": 63, "the share": 0.0079}),
 }
-MADE = ("plan", "judged", "cures", "promised", "claimed", "formats")
-RIGHT = [(name, answer) for name, (right, _) in ANSWERS.items() for answer in right]
-WRONG = [
-    # A dict is no key of a dict, so its function and arguments stand for it.
-    (name, globals()[a[0]](*a[1:]) if isinstance(a, tuple) and a[0] in MADE else a, word)
-    for name, (_, wrong) in ANSWERS.items()
-    for a, word in wrong.items()
-]
 
 
 class Hostile:
@@ -541,63 +396,63 @@ class Hostile:
     __hash__ = None
 
 
-def stops():
-    """Raise what a reader's `exit()` would."""
-    raise SystemExit
-
-
 JUNK = [
-    None, "", "text", float("nan"), float("inf"), -1, 10**400, True, 1j, b"bytes", [], [1, 2], {},
-    {1: ...}, (..., ...), object(), Hostile(), Hostile, np.array([]), np.array(["a"]), np.eye(2),
-    ValueError("x"), lambda: 1, lambda *a: ..., lambda *a: None, lambda *a: "text", lambda *a: a,
-    lambda *a: 1 / 0, lambda *a: stops(), lambda *a: Hostile(), np, keras.Sequential(),
-    tf.constant("a"), tf.data.Dataset.range(3), [[1], [2, 3]], "conv2d", plan(runs="many"),
-    plan(runs=None),
+    None, "text", float("nan"), -1, 10**400, True, 1j, [], {}, {1: ...}, (..., ...), Hostile(),
+    Hostile, np.array([]), np.array(["a"]), np.eye(2), [[1], [2, 3]], lambda: 1, lambda *a: ...,
+    lambda *a: None, lambda *a: "text", lambda *a: a, lambda *a: sys.exit(), lambda *a: Hostile(),
+    keras.Sequential(), tf.data.Dataset.range(3), PLAN | {"runs": "many"},
 ]  # fmt: skip
 
 
-def verdict(capsys, name, *answer):
-    """Return what a check prints; it returns nothing, so that a cell shows nothing else."""
-    capsys.readouterr()
-    assert CHECKS[f"check_{name}"](*answer) is None
-    printed = capsys.readouterr().out
-    assert printed.endswith("\n") and printed.count("\n") == 1, printed
-    return printed.strip()
+@pytest.fixture(params=ANSWERS)
+def name(request):
+    """Each check's name."""
+    return request.param
+
+
+@pytest.fixture
+def verdict(capsys, name):
+    """Return a function that gives an answer to a check and returns what that prints.
+
+    It returns nothing, so that a cell shows nothing else.
+    """
+
+    def ask(*answer):
+        assert CHECKS[f"check_{name}"](*answer) is None
+        printed = capsys.readouterr().out
+        assert printed.endswith("\n") and printed.count("\n") == 1, printed
+        return printed.strip()
+
+    return ask
 
 
 def test_every_check_is_tested():
     assert set(CHECKS) == {f"check_{name}" for name in ANSWERS}
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_stub_is_not_answered_yet(capsys, name):
-    for stub in ((), (...,)):
-        assert verdict(capsys, name, *stub).startswith("Not answered yet")
-    assert not verdict(capsys, name, None).startswith("Right")
+def test_stub_is_not_answered_yet(verdict, name):
+    right = ANSWERS[name][0][0]
+    assert verdict().startswith("Not answered yet")
+    assert verdict(...).startswith("Not answered yet")
+    if isinstance(right, dict):
+        assert verdict(right | {[*right][-1]: ...}).startswith("Not answered yet")
+    if isinstance(right, tuple):
+        assert verdict((right[0], ...)).startswith("Not answered yet")
 
 
-@pytest.mark.parametrize(("name", "answer"), RIGHT)
-def test_right_answer_in_any_type(capsys, name, answer):
-    said = verdict(capsys, name, answer)
-    assert said.startswith("Right. ") and len(said) > 50
+def test_right_answers_in_any_type(verdict, name):
+    for answer in ANSWERS[name][0]:
+        said = verdict(answer)
+        assert said.startswith("Right. ") and len(said) > 50, said
 
 
-@pytest.mark.parametrize(("name", "answer", "word"), WRONG)
-def test_wrong_answer_names_the_misconception(capsys, name, answer, word):
-    said = verdict(capsys, name, answer)
-    assert said.startswith("Not yet. ") and word in said
+def test_wrong_answers_are_told_the_misconception(verdict, name):
+    for word, answer in ANSWERS[name][1].items():
+        said = verdict(answer)
+        assert said.startswith("Not yet. ") and word in said, (word, said)
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_each_misconception_has_its_own_message(capsys, name):
-    wrong = [answer for other, answer, _ in WRONG if other == name]
-    said = [verdict(capsys, name, answer) for answer in wrong]
-    assert len(set(said)) == len(said) >= 2
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_junk_gets_a_line_and_never_an_error(capsys, name):
+def test_junk_gets_a_line_and_never_an_error(verdict):
     for junk in JUNK:
-        said = verdict(capsys, name, junk)
-        assert said.startswith(("Not yet. ", "Not answered yet.")), (junk, said)
-        assert len(said) < 260
+        said = verdict(junk)
+        assert said.startswith(("Not yet. ", "Not answered yet.")) and len(said) < 260, said

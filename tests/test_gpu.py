@@ -13,32 +13,24 @@ torch = pytest.importorskip("torch", reason="PyTorch is installed by `make bench
 from helpers import augmentation, model, training  # noqa: E402
 from tools import gpu, optimizers, train  # noqa: E402
 
-RECIPE = train.Recipe(epochs=5, limits=None, dropout=0.0, optimizer="sgd", peak=0.1)
-CPU = torch.device("cpu")
-
 
 @pytest.mark.parametrize("elastic", [False, True])
 def test_transforms_are_the_same(digits, elastic):
     random, n = np.random.default_rng(0), 20
-    images = (digits[0][:n] / 255).astype("float32")
-    drawn = [
-        random.uniform(low, high, shape).astype("float32")
-        for low, high, shape in (
-            (-0.3, 0.3, n),
-            (0.8, 1.2, (n, 2)),
-            (-0.2, 0.2, n),
-            (-3, 3, (n, 2)),
-        )
-    ]
-    coefficients = augmentation.affine_coefficients(*drawn)
-    angle, scales, shear, shift = map(torch.from_numpy, drawn)
-    field = torch.ones(n, 2, 5, 5) if elastic else None
-    found = gpu.resample(torch.from_numpy(images)[:, None], angle, scales, shear, shift, field)
-    expected = (
-        augmentation.bend(images[..., None], np.ones((n, 2, 28, 28), "float32"), *coefficients)
-        if elastic
-        else augmentation.transform(images[..., None], *coefficients)
+    images = (digits[0][:n, ..., np.newaxis] / 255).astype("float32")
+    angle, zoom, shear, shift = (
+        random.uniform(-limit, limit, shape).astype("float32")
+        for limit, shape in ((0.3, n), (0.2, (n, 2)), (0.2, n), (3, (n, 2)))
     )
+    drawn = (angle, 1 + zoom, shear, shift)
+    coefficients = augmentation.affine_coefficients(*drawn)
+    if elastic:
+        expected = augmentation.bend(images, np.ones((n, 2, 28, 28), "float32"), *coefficients)
+    else:
+        expected = augmentation.transform(images, *coefficients)
+    field = torch.ones(n, 2, 5, 5) if elastic else None
+    tensors = map(torch.from_numpy, (images.transpose(0, 3, 1, 2), *drawn))
+    found = gpu.resample(*tensors, field)
     np.testing.assert_allclose(found[:, 0], expected[..., 0], atol=2e-3)
 
 
@@ -56,8 +48,10 @@ def test_schedule_and_batches_are_the_same(changes):
 
 def test_network_and_step_are_the_same(digits):
     images, labels = digits[0] * (digits[0] > 99), digits[1]  # their paper is 0
-    recipe = dataclasses.replace(RECIPE, batch_sizes=(len(labels),))
-    run, network = gpu.Run(recipe, 0, len(labels), CPU), model.build_model(dropout=0.0)
+    recipe = train.Recipe(
+        epochs=5, limits=None, dropout=0.0, optimizer="sgd", peak=0.1, batch_sizes=(40,)
+    )
+    run, network = gpu.Run(recipe, 0, 40, torch.device("cpu")), model.build_model(dropout=0.0)
     first = gpu.keras_weights(run)
     network.set_weights(first)
     read = model.predict(network, images)
@@ -65,7 +59,7 @@ def test_network_and_step_are_the_same(digits):
     optimizers.compile_by(recipe, network, 5)
     network.train_on_batch(model.scale(images), labels)
     tensors = (torch.from_numpy(part) for part in (images, labels.astype("int64")))
-    gpu.train_step(run, *tensors, len(labels), None)
+    gpu.train_step(run, *tensors, 40, None)
     all_but = len(first) - 3  # the last variance, which `finish` corrects
     ends = gpu.keras_weights(run), network.get_weights()
     for place, (before, found, expected) in enumerate(zip(first, *ends, strict=True)):

@@ -11,21 +11,20 @@ from reading import code_cells, markdown_of, read
 from helpers import checks
 from tools import lessons
 
-SOLUTIONS = [lesson.solutions for lesson in lessons.read_lessons() if lesson.exercises]
-EXERCISE = r"^### (Exercise (\d\d)\.(\d): .+ \((\d+) minutes\))$"
-CHECKS = {name: check for name, check in vars(checks).items() if name.startswith("check_")}
+EXERCISE = r"^### (Exercise \d\d\.\d: .+ \((\d+) minutes\))$"
+ROWS = [row for row in lessons.read_lessons() if row.exercises]
+
+pytestmark = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.number)
 
 
 def exercises(notebook):
-    """Return the headings of a notebook's exercises."""
-    return [m[1] for m in re.finditer(EXERCISE, markdown_of(notebook), re.MULTILINE)]
+    """Return the headings of a notebook's exercises and their minutes."""
+    return re.findall(EXERCISE, markdown_of(notebook), re.MULTILINE)
 
 
 def calls(notebook):
     """Return the checks that a notebook calls, in order."""
-    trees = (node for cell in code_cells(notebook) for node in ast.walk(ast.parse(cell.source)))
-    names = [n.func.attr for n in trees if isinstance(n, ast.Call) and hasattr(n.func, "attr")]
-    return [name for name in names if name.startswith("check_")]
+    return re.findall(r"\bchecks\.(check_\w+)\(", "\n".join(c.source for c in code_cells(notebook)))
 
 
 def printed(notebook):
@@ -35,70 +34,53 @@ def printed(notebook):
     return [line for line in lines if line.startswith(("Right. ", "Not yet. ", "Not answered"))]
 
 
-def lesson_of(path):
-    """Return the lesson that a solutions notebook belongs to."""
-    return read(path.with_stem(path.stem.removesuffix("_solutions")))
-
-
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
-def test_lesson_and_solutions_have_the_same_exercises(path):
-    lesson, solutions = lesson_of(path), read(path)
-    assert 2 <= len(exercises(lesson)) <= 4
+def test_lesson_and_solutions_have_the_same_exercises(row):
+    lesson, solutions = map(read, row.notebooks)
     assert exercises(lesson) == exercises(solutions)
-    number = path.stem[:2]
-    of_notebook = sorted(name for name in CHECKS if name.startswith(f"check_{number}"))
-    assert calls(lesson) == calls(solutions) == of_notebook
+    assert 2 <= len(exercises(lesson)) <= 4
+    there = sorted(name for name in vars(checks) if name.startswith(f"check_{row.number}"))
+    assert calls(lesson) == calls(solutions) == there
 
 
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
-def test_lessons_are_unanswered_and_solutions_are_right(path):
-    lesson, solutions = lesson_of(path), read(path)
-    assert [line[:9] for line in printed(solutions)] == [
-        "Right. " + line[7:9] for line in printed(solutions)
-    ]
-    assert len(printed(solutions)) == len(exercises(solutions))
-    assert not [line for line in printed(lesson) if line.startswith("Right")]
-    assert len(printed(lesson)) == len(exercises(lesson))
+def test_lessons_are_unanswered_and_solutions_are_right(row):
+    lesson, solutions = map(read, row.notebooks)
+    assert len(printed(lesson)) == len(printed(solutions)) == len(exercises(solutions))
+    assert all(line.startswith("Right. ") for line in printed(solutions))
+    assert not any(line.startswith("Right. ") for line in printed(lesson))
 
 
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
-def test_the_stated_minutes_are_the_sum(path):
-    lesson = lesson_of(path)
-    minutes = sum(int(re.match(EXERCISE, f"### {e}")[4]) for e in exercises(lesson))
+def test_minutes_are_the_sum_and_hints_are_folded(row):
+    lesson = read(row.path)
+    minutes = sum(int(minutes) for _, minutes in exercises(lesson))
     opening = "\n\n".join(cell.source for cell in lesson.cells).partition("\n## ")[0]
     assert f"{minutes} for the exercises" in opening
+    hints = re.findall(
+        r"<details>\n<summary>Hint</summary>\n\n.+\n\n</details>", markdown_of(lesson)
+    )
+    assert len(hints) == len(exercises(lesson))
+    assert re.search(r"^## On your own$", markdown_of(lesson), re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
-def test_each_exercise_has_a_folded_hint_and_own_ideas_follow(path):
-    text = markdown_of(lesson_of(path))
-    hints = re.findall(r"<details>\n<summary>Hint</summary>\n\n.+\n\n</details>", text)
-    assert len(hints) == len(re.findall(EXERCISE, text, re.MULTILINE))
-    assert re.search(r"^## On your own$", text, re.MULTILINE)
-
-
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem[:2])
-def test_no_later_cell_depends_on_an_answer(path):
-    cells = [cell.source for cell in code_cells(lesson_of(path))]
+def test_no_later_cell_depends_on_an_answer(row):
     made_by_exercises, used = set(), set()
-    for source in cells:
-        names = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)]
-        loaded = {n.id for n in names if isinstance(n.ctx, ast.Load)}
-        if "checks.check_" in source:
-            functions = [n.name for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
-            made_by_exercises |= {n.id for n in names if isinstance(n.ctx, ast.Store)}
-            made_by_exercises |= set(functions)
+    for cell in code_cells(read(row.path)):
+        tree = ast.parse(cell.source)
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        loaded = {name.id for name in names if isinstance(name.ctx, ast.Load)}
+        stored = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+        if "checks.check_" in cell.source:
+            made_by_exercises |= stored
+            made_by_exercises |= {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
         else:
-            stored = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
             used |= (loaded - stored) & made_by_exercises
     assert used == set()
 
 
-def test_checks_never_show_a_solution():
+def test_checks_never_show_a_solution(row):
     """What a wrong answer is told holds no line of code of the solutions."""
-    for path in SOLUTIONS:
-        source = inspect.getsource(sys.modules[f"helpers.checks.lesson_{path.stem[:2]}"])
-        for cell in code_cells(read(path)):
-            if "checks.check_" in cell.source:
-                lines = [line.strip() for line in cell.source.splitlines() if "return " in line]
-                assert not [line for line in lines if line in source]
+    cells = [
+        cell.source for cell in code_cells(read(row.solutions)) if "checks.check_" in cell.source
+    ]
+    lines = [line.strip() for line in "\n".join(cells).splitlines() if "return " in line]
+    source = inspect.getsource(sys.modules[f"helpers.checks.lesson_{row.number}"])
+    assert not [line for line in lines if line in source]

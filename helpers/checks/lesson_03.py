@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from helpers.checks.exercise import NotAnswered, NotYet, exercise, expect_number, number, pair
+from helpers.checks.exercise import NotYet, entries, expect_number, number
 
 
-@exercise
 def check_03_1(answer):
     """Count the steps of five epochs over 10,000 images in batches of 64."""
     misconceptions = {
@@ -22,31 +21,29 @@ def check_03_1(answer):
     return "You will need such a count: the learning rate is planned for all steps beforehand."
 
 
-@exercise
 def check_03_2(dataset):
     """Make a validation pipeline that shows the same images every time."""
     if not hasattr(dataset, "element_spec"):
         raise NotYet("Give the dataset that make_dataset returns.")
-    first, second = ([pair(element) for element in dataset.take(3)] for _ in range(2))
-    if not first:
+    batches, again = (list(dataset.take(3)) for _ in range(2))
+    if not batches:
         raise NotYet("This dataset is empty.")
-    if any(not np.array_equal(a[1], b[1]) for a, b in zip(first, second, strict=True)):
+    if any(not isinstance(batch, tuple) or len(batch) != 2 for batch in batches):
+        raise NotYet("A batch should be a pair of images and labels.")
+    pairs = list(zip(batches, again, strict=True))
+    if not all(np.array_equal(a[1], b[1]) for a, b in pairs):
         raise NotYet("The order changes from one pass to the next: it is still shuffled.")
-    if any(not np.array_equal(a[0], b[0]) for a, b in zip(first, second, strict=True)):
+    if not all(np.array_equal(a[0], b[0]) for a, b in pairs):
         raise NotYet("The same image comes out different the second time: it is still varied.")
-    if first[0][0].max() > 1:
-        raise NotYet(f"The pixels go up to {first[0][0].max():.0f}. The network expects 0 to 1.")
+    if (most := np.max(batches[0][0])) > 1:
+        raise NotYet(f"The pixels go up to {most:.0f}. The network expects 0 to 1.")
     return "A ruler must not change its length: now a change of the score is the network's."
 
 
-@exercise
 def check_03_3(judged):
     """Judge a short run with varied images by its own curves."""
-    if not isinstance(judged, dict):
-        raise NotYet("Give the answer as the dict that the cell begins with.")
-    history, epoch, gap = (judged.get(key, ...) for key in ("history", "best epoch", "gap"))
-    if history is ... or epoch is ... or gap is ...:
-        raise NotAnswered
+    names = ("history", "best epoch", "gap")
+    history, epoch, gap = entries(judged, names, "the answer as the dict")
     accuracies, validation_accuracies, losses, validation_losses = read_history(history)
     if accuracies[-1] > 0.995:
         raise NotYet("This run reads nearly all its training images: were they varied?")
@@ -79,14 +76,10 @@ def read_history(history):
     return [history[name] for name in names]
 
 
-@exercise
 def check_03_4(plan):
     """Plan a fair comparison of two dropout rates."""
-    if not isinstance(plan, dict):
-        raise NotYet("Give the plan as the dict that the cell begins with.")
-    measured_on, runs, epochs = (plan.get(k, ...) for k in ("measured on", "runs", "epochs"))
-    if measured_on is ... or runs is ... or epochs is ...:
-        raise NotAnswered
+    names = ("measured on", "runs", "epochs")
+    measured_on, runs, epochs = entries(plan, names, "the plan as the dict")
     measured_on, epochs = (str(text).strip().lower() for text in (measured_on, epochs))
     if measured_on.startswith("test"):
         raise NotYet("Choosing by the test set spoils it: its score would then be too good.")

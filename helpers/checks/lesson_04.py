@@ -2,10 +2,17 @@
 
 import numpy as np
 
-from helpers.checks.exercise import NotYet, array, call, exercise, expect_number, expect_share
+from helpers.checks.exercise import (
+    NotYet,
+    array,
+    call,
+    expect_array,
+    expect_number,
+    expect_share,
+    word_and_number,
+)
 
 
-@exercise
 def check_04_1(answer):
     """Find the lower end of the 95 % interval for 300 correct of 300."""
     misconceptions = {
@@ -20,15 +27,11 @@ def check_04_1(answer):
     return "No error in 300 still allows more than one in a hundred. Ask for n, always."
 
 
-@exercise
 def check_04_2(answer):
     """Choose between two networks by their confusion matrices, and say what the choice costs."""
-    if not (isinstance(answer, tuple | list) and len(answer) == 2):
-        raise NotYet('Give the network and the cost, such as ("A", 120).')
-    name, cost = answer
-    if not isinstance(name, str) or name.strip().upper() not in ("A", "B"):
-        raise NotYet('The first of the two should be "A" or "B".')
-    if name.strip().upper() == "A":
+    ask = 'Give the network and the cost, such as ("A", 120).'
+    name, cost = word_and_number(answer, ("A", "B"), ask)
+    if name == "A":
         raise NotYet("A reads more papers correctly, but which one ships fewer wrong ones?")
     misconceptions = {
         30: "That pays for the wrong papers only. The other two trays are looked at.",
@@ -40,34 +43,27 @@ def check_04_2(answer):
     return "B is less accurate and cheaper: what an error costs decides, and columns tell which."
 
 
-@exercise
 def check_04_3(disagreements):
     """Count the images that exactly one of two methods reads, for McNemar's test."""
-    labels = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    labels = np.arange(10)
     first = np.array([0, 1, 2, 3, 4, 5, 9, 9, 9, 8])
     second = np.array([0, 1, 2, 9, 9, 9, 6, 7, 1, 8])
     counts = array(call(disagreements, labels, first, second))
     if counts.shape == (2, 10):
         raise NotYet("Those are two arrays of True and False. Count the True in each with `sum`.")
-    counts = array(counts, (2,)).astype(float).tolist()
-    causes = {
-        (2, 3): "The two counts are swapped: first those that only the first one reads.",
-        (6, 5): "Those are all correct answers. Leave out the images that both read.",
-        (4, 5): "Those are all errors. Leave out the images that both misread.",
-        (3, 2): None,
-        (6, 6): "That counts where the answers differ. Who is right matters as well.",
-        (5, 5): "That counts where exactly one is right. Count each of the two apart.",
-        (10, 10): "That is the length of the arrays. Count the True in them with `sum`.",
+    misconceptions = {
+        "The two counts are swapped: first those that only the first one reads.": (2, 3),
+        "Those are all correct answers. Leave out the images that both read.": (6, 5),
+        "Those are all errors. Leave out the images that both misread.": (4, 5),
+        "That counts where the answers differ. Who is right matters as well.": (6, 6),
+        "That counts where exactly one is right. Count each of the two apart.": (5, 5),
+        "That is the length of the arrays. Count the True in them with `sum`.": (10, 10),
     }
-    cause = causes.get(
-        tuple(counts), "On ten images made for the purpose the counts are not right."
-    )
-    if cause:
-        raise NotYet(cause)
+    otherwise = "On ten images made for the purpose the counts are not right."
+    expect_array(array(counts, (2,)), (3, 2), misconceptions, otherwise)
     return "Images that both read or both misread say nothing about which one is better."
 
 
-@exercise
 def check_04_4(answer):
     """Find the smallest test set that has the power to see 0.1 points."""
     misconceptions = {

@@ -4,54 +4,41 @@ import numpy as np
 from scipy import special
 
 from helpers.checks.exercise import (
-    NotYet,
     array,
     call,
-    choices,
-    exercise,
+    expect_array,
+    expect_choices,
     expect_number,
     expect_share,
 )
 
 
-def _softened_wrongly(scores, probabilities):
-    """Return what other ways of softening by 2 give, by what to say of them."""
-    return {
-        "That divides the probabilities. What did the temperature divide?": probabilities / 2,
-        "After dividing, softmax was taken of probabilities. Softmax expects scores.": (
-            special.softmax(probabilities / 2, axis=1)
-        ),
-        "That is surer, not softer: the scores were multiplied.": special.softmax(
-            2 * scores, axis=1
-        ),
-        "They do not add up to 1 in each row yet.": probabilities**0.5,
-        "Softmax ran over all numbers at once, or down the columns. Each row is an image.": (
-            special.softmax(scores / 2, axis=0)
-        ),
-        "Nothing has changed. Where did the temperature go?": probabilities,
-    }
-
-
-@exercise
 def check_08_1(soften):
     """Apply a temperature to probabilities."""
     scores = np.random.default_rng(0).normal(0, 3, (6, 10))
-    probabilities = special.softmax(scores, axis=1)
-    before = probabilities.copy()
-    softened = array(call(soften, probabilities, 2.0), (6, 10))
-    if not np.array_equal(probabilities, before):
-        raise NotYet("Your function changes what it was given. Return new numbers.")
-    for cause, wrong in _softened_wrongly(scores, probabilities).items():
-        if np.allclose(softened, wrong):
-            raise NotYet(cause)
+    p = special.softmax(scores, axis=1)
+    changed = "Your function changes what it was given. Return new numbers."
+    softened = array(call(soften, p, 2.0, if_changed=changed), p.shape)
+    right, surer, of_p = (special.softmax(x, axis=1) for x in (scores / 2, 2 * scores, p / 2))
+    axis = None if np.isclose(softened.sum(), 1) else 0
+    not_in_rows = special.softmax(np.log(p) / 2, axis=axis)
+    misconceptions = {
+        "That divides the probabilities. What did the temperature divide?": p / 2,
+        "After dividing, softmax was taken of probabilities. Softmax expects scores.": of_p,
+        "That is surer, not softer: the scores were multiplied.": surer,
+        "They do not add up to 1 in each row yet.": np.sqrt(p),
+        "Softmax ran over all numbers at once, or down the columns. Each row is an image.": (
+            not_in_rows
+        ),
+        "Nothing has changed. Where did the temperature go?": p,
+    }
+    otherwise = "Not these. How do you get from probabilities back to scores?"
     if not np.allclose(softened.sum(axis=1), 1):
-        raise NotYet("The ten numbers of an image should add up to 1.")
-    if not np.allclose(softened, special.softmax(scores / 2, axis=1), atol=1e-4):
-        raise NotYet("Not these. How do you get from probabilities back to scores?")
+        otherwise = "The ten numbers of an image should add up to 1."
+    expect_array(softened, right, misconceptions, otherwise)
     return "The answer stays, its confidence moves: a repair that costs no accuracy at all."
 
 
-@exercise
 def check_08_2(answer):
     """Work out which share of what is refused is a digit."""
     misconceptions = {
@@ -68,22 +55,19 @@ def check_08_2(answer):
     return "A third of what a good threshold refuses are digits, since digits are so many."
 
 
-@exercise
 def check_08_3(promise):
     """Say for which images a conformal promise holds."""
-    given = choices(promise, ("new", "grey", "large", "letters"), ("holds", "breaks"))
-    if given["new"] == "breaks":
-        raise NotYet("new: these come as the calibration digits came. What else would it need?")
-    if given["grey"] == "holds":
-        raise NotYet("grey: the digits are the same, the images are not. Look at the figure.")
-    if given["large"] == "holds":
-        raise NotYet("large: the mean holds over all sets. These are picked out for being hard.")
-    if given["letters"] == "holds":
-        raise NotYet("letters: can a set of digits hold the letter that a person would type?")
+    right = {"new": "holds", "grey": "breaks", "large": "breaks", "letters": "breaks"}
+    misconceptions = {
+        "new": "these come as the calibration digits came. What else would it need?",
+        "grey": "the digits are the same, the images are not. Look at the figure.",
+        "large": "the mean holds over all sets. These are picked out for being hard.",
+        "letters": "can a set of digits hold the letter that a person would type?",
+    }
+    expect_choices(promise, right, ("holds", "breaks"), misconceptions)
     return "A promise is about a mean, over images that come as before; pick some out, and it ends."
 
 
-@exercise
 def check_08_4(answer):
     """Find the probability of an error from which asking is cheaper than believing."""
     misconceptions = {

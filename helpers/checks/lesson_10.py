@@ -2,28 +2,19 @@
 
 import numpy as np
 
-from helpers.checks.exercise import (
-    NotAnswered,
-    NotYet,
-    array,
-    call,
-    exercise,
-    expect_share,
-)
+from helpers.checks.exercise import NotYet, array, call, expect_array, expect_share, word_and_number
 
 
-@exercise
 def check_10_1(new_size):
     """Bring a digit's longest side to 20 pixels, and keep its shape."""
     high = array(call(new_size, 100, 50), (2,))
-    if np.array_equal(high, [20, 20]):
-        raise NotYet("100 × 50 comes out as 20 × 20: the digit is squeezed. Keep its shape.")
-    if np.array_equal(high, [40, 20]):
-        raise NotYet("100 × 50 comes out as 40 × 20. It is the *longest* side that becomes 20.")
-    if np.array_equal(high, [10, 20]):
-        raise NotYet("100 × 50 comes out as 10 × 20. Height first, then width.")
-    if not np.allclose(high, [20, 10]):
-        raise NotYet(f"100 × 50 should be 20 × 10; yours comes out as {high[0]:g} × {high[1]:g}.")
+    misconceptions = {
+        "100 × 50 comes out as 20 × 20: the digit is squeezed. Keep its shape.": [20, 20],
+        "100 × 50 comes out as 40 × 20. It is the *longest* side that becomes 20.": [40, 20],
+        "100 × 50 comes out as 10 × 20. Height first, then width.": [10, 20],
+    }
+    otherwise = f"100 × 50 should be 20 × 10; yours comes out as {high[0]:g} × {high[1]:g}."
+    expect_array(high, [20, 10], misconceptions, otherwise)
     wide = array(call(new_size, 30, 60), (2,))
     if not np.allclose(wide, [10, 20]):
         raise NotYet(f"30 × 60 comes out as {wide[0]:g} × {wide[1]:g}. Here the width is longest.")
@@ -41,17 +32,11 @@ def check_10_1(new_size):
     return "A 1 stays narrow and a 0 round: the shape is what a network reads."
 
 
-@exercise
 def check_10_2(answer):
     """Read from a budget of errors which step to make perfect, and what that gives at most."""
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise NotYet('Give two things: the step and the share, such as ("found", 0.5).')
-    step, share = answer
-    if step is ... or share is ...:
-        raise NotAnswered
-    step = str(step).strip().lower()
-    if step not in ("found", "cut", "prepared", "read"):
-        raise NotYet('The step should be "found", "cut", "prepared" or "read".')
+    steps = ("found", "cut", "prepared", "read")
+    ask = 'Give two things: the step and the share, such as ("found", 0.5).'
+    step, share = word_and_number(answer, steps, ask, first="The step")
     if step == "read":
         raise NotYet("A perfect network would save 7 digits. Another step spoils more than twice.")
     if step != "cut":
@@ -67,7 +52,6 @@ def check_10_2(answer):
     return "Room between the digits gains more than any network could: 14 errors are left of 32."
 
 
-@exercise
 def check_10_3(answer):
     """Say how low the accuracy may be if 38 of 40 digits were read."""
     misconceptions = {
