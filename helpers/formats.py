@@ -93,9 +93,7 @@ def read_each(read_one, images, answers=10):
 @contextlib.contextmanager
 def quiet():
     """Hold back what a converter says, in whatever way it says it."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
     try:
         with (
             preflight.quiet_stderr(),
@@ -104,4 +102,4 @@ def quiet():
         ):
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(logging.NOTSET)

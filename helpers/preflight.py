@@ -12,7 +12,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import traceback
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -67,27 +66,8 @@ def _prepare_kernel():
 
     shell = get_ipython()
     if hasattr(shell, "kernel"):
-        os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
         shell.enable_matplotlib("inline")
         shell.set_custom_exc((NameError,), _show_name_error)
-
-
-def find_maker(name, cells):
-    """Find the cell that makes a name.
-
-    Args:
-        name: a variable, function or module.
-        cells: sources of code cells in the notebook's order.
-
-    Returns:
-        The source of the last of them that assigns, defines or imports the name, or None.
-    """
-    for cell in reversed(cells):
-        with suppress(SyntaxError):  # a reader's cell, half-way through
-            steps = dis.get_instructions(compile(cell, "cell", "exec"))
-            if any(step.opname == "STORE_NAME" and step.argval == name for step in steps):
-                return cell
-    return None
 
 
 def load_tensorflow():
@@ -381,17 +361,25 @@ def _install_command():
 
 def _show_name_error(shell, kind, error, trace, tb_offset=None):
     """Show a NameError: in one line where a cell above makes the name, else as IPython does."""
-    *_, (frame, _) = traceback.walk_tb(trace)
-    if frame.f_globals is shell.user_ns:  # not in a library
-        cells = _cells_above(shell.get_parent()["content"].get("code", ""))
-        if maker := find_maker(error.name, cells):
-            line = (
-                f"`{error.name}` is not there yet. First run the cell that begins "
-                f"`{maker.strip().splitlines()[0][:60].rstrip()}`, or all cells above this one "
-                "(Run menu, Run All Above Selected Cell)."
-            )
-            error._render_traceback_ = lambda: [line]
+    cells = _cells_above(shell.get_parent()["content"].get("code", ""))
+    if maker := _find_maker(error.name, cells):
+        line = (
+            f"`{error.name}` is not there yet. First run the cell that begins "
+            f"`{maker.strip().splitlines()[0][:60].rstrip()}`, or all cells above this one "
+            "(Run menu, Run All Above Selected Cell)."
+        )
+        error._render_traceback_ = lambda: [line]
     shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+
+
+def _find_maker(name, cells):
+    """Return the last of the sources of cells that assigns, defines or imports a name, or None."""
+    for cell in reversed(cells):
+        with suppress(SyntaxError):  # a reader's cell, half-way through
+            steps = dis.get_instructions(compile(cell, "cell", "exec"))
+            if any(step.opname == "STORE_NAME" and step.argval == name for step in steps):
+                return cell
+    return None
 
 
 def _cells_above(source):

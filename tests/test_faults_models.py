@@ -1,6 +1,5 @@
 """Model files that are damaged or hostile, and what the repository must never contain."""
 
-import importlib
 import io
 import json
 import os
@@ -193,13 +192,9 @@ def test_pickles_are_refused_and_not_opened(tiny, tmp_path, mark):
 
 
 @pytest.mark.parametrize("place", ["layer", "activation", "compiled"])
-def test_modules_are_not_imported(tiny, tmp_path, monkeypatch, mark, place):
-    source = f"from pathlib import Path\nPath({str(mark)!r}).touch()\nclass Trap: pass\n"
-    (tmp_path / "trap_module.py").write_text(source, encoding="utf-8")
+def test_modules_are_not_imported(tiny, tmp_path, monkeypatch, place):
+    (tmp_path / "trap_module.py").write_text("class Trap: pass\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    importlib.import_module("trap_module")
-    assert works(mark)
-    del sys.modules["trap_module"]
     trap = {"module": "trap_module", "class_name": "Trap", "config": {}, "registered_name": "Trap"}
     function = trap | {"class_name": "function", "config": "Trap"}
     config = read_config(tiny[0])
@@ -211,23 +206,21 @@ def test_modules_are_not_imported(tiny, tmp_path, monkeypatch, mark, place):
         config["compile_config"] = {"optimizer": trap, "loss": function}
     path = forge(tmp_path / "module.keras", tiny[0], config)
     assert "Trap" in refuse(model_files.load_model, path)
-    assert not mark.exists() and "trap_module" not in sys.modules
+    assert "trap_module" not in sys.modules
 
 
 @pytest.mark.parametrize(
     "name",
     ["os.system", "keras.utils.get_file", "keras.config.enable_unsafe_" + "deserialization"],
 )
-@pytest.mark.parametrize("kind", ["class", "function"])
-def test_functions_are_not_called(tiny, tmp_path, mark, name, kind):
+def test_functions_are_not_called(tiny, tmp_path, mark, name):
     module, _, function = name.rpartition(".")
-    origin = tiny[0].as_uri()
-    command = {"command": f"touch {mark}", "args": ["touch", str(mark)], "origin": origin}
-    config = {"module": module, "class_name": function, "config": command}
-    if kind == "function":
-        config |= {"class_name": "function", "config": function}
-    path = forge(tmp_path / "call.keras", tiny[0], config | {"registered_name": function})
-    assert function in refuse(model_files.load_model, path)
+    command = {"command": f"touch {mark}", "args": ["touch", str(mark)]}
+    path = tmp_path / "call.keras"
+    for kind, argument in ((function, command), ("function", function)):
+        config = {"module": module, "class_name": kind, "config": argument}
+        forge(path, tiny[0], config | {"registered_name": function})
+        assert function in refuse(model_files.load_model, path)
     assert not mark.exists()
     keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x)]).save(path)
     assert "Lambda" in refuse(model_files.load_model, path)
@@ -256,37 +249,30 @@ def test_shipped_model_that_is_missing_or_was_never_recorded_is_refused(shipped)
         model_files.load_shipped_model()
 
 
-def git(folder, *arguments):
-    """Run git in a new repository, untouched by the settings of this machine."""
-    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    done = subprocess.run(
-        ["git", *identity, *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_git_checkout_restores_every_file_byte_by_byte(shipped):
     if not shutil.which("git"):
         assert os.environ.get("CI") != "true", "git is missing"
         pytest.skip("git is missing: install it")
-    folder = shipped.parent
-    shutil.copy(ROOT / ".gitattributes", folder.parent)
-    git(folder.parent, "init", "-q")
-    git(folder.parent, "config", "core.autocrlf", "true")
-    git(folder.parent, "add", ".")
-    git(folder.parent, "commit", "-q", "-m", "models")
+    folder, project = shipped.parent, shipped.parents[1]
+    settings = ("user.name=Test", "user.email=test@example.org", "core.autocrlf=true")
+    options = [part for setting in settings for part in ("-c", setting)]
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+    def git(*arguments):
+        command = ["git", *options, *arguments]
+        subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True)
+
+    shutil.copy(ROOT / ".gitattributes", project)
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "models")
     for path in folder.iterdir():
         path.write_bytes(b"damaged")
-    assert "git checkout models/" in refuse(model_files.load_shipped_model)
-    git(folder.parent, "checkout", "models/")
+    git("checkout", "models/")
     recorded = model_files.read_digests(folder)
-    assert len(recorded) >= 4
+    assert recorded == model_files.read_digests(model_files.MODELS)
     for name in recorded:
         model_files.check_digest(folder / name)
-    assert model_files.load_shipped_model().count_params() == 597_738
 
 
 def test_every_file_of_models_is_recorded_and_unchanged():
@@ -301,16 +287,13 @@ def test_recorded_digests_are_what_sha256sum_writes(tmp_path):
     first, second = tmp_path / "a.json", tmp_path / "b.keras"
     for path in (second, first):
         path.write_text("as it was", encoding="utf-8")
-    records.record_digests(second, first)
+        records.record_digests(path)
     text = (tmp_path / "SHA256SUMS").read_bytes()
     assert re.fullmatch(rb"[0-9a-f]{64}  a\.json\n[0-9a-f]{64}  b\.keras\n", text)
     if shutil.which("sha256sum"):
         subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True)
     first.write_text("changed", encoding="utf-8")
-    records.record_digests(second)  # says nothing about the other file
     assert "a.json was changed" in refuse(model_files.check_digest, first)
-    records.record_digests(first)
-    model_files.check_digest(first)
 
 
 # The repository -------------------------------------------------------------------------------
@@ -386,6 +369,7 @@ def test_oldest_keras_reads_the_shipped_files(tmp_path):
     [
         ((12, 5), {}),
         ((4, 3, 3, 3, 5), {}),
+        ((4, 6, 6, 5), {}),
         ((4, 6, 6, 5), {"scale": False}),
         ((4, 6, 6, 5), {"trainable": False}),
         ((4, 5, 6, 6), {"axis": 1}),
