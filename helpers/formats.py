@@ -10,7 +10,6 @@ import numpy as np
 
 from helpers import preflight
 
-LITERT = ("float32", "float16", "dynamic int8", "full int8")
 INSTALL = "python -m pip install -r requirements-export.txt"
 
 
@@ -19,8 +18,8 @@ def to_litert(network, kind="float32", calibration=None):
 
     Args:
         network: a Keras model that takes float32 `(n, 28, 28, 1)`.
-        kind: one of `LITERT`: float32; float16, weights of 16 bits; dynamic int8, weights of 8
-            bits; full int8, what passes between the layers too.
+        kind: "float32"; "float16", weights of 16 bits; "dynamic int8", weights of 8 bits; or "full
+            int8", what passes between the layers too.
         calibration: for full int8 float32 `(n, 28, 28, 1)`, some hundred training images, from
             which the range of what passes each layer is taken.
 
@@ -94,9 +93,7 @@ def read_each(read_one, images, answers=10):
 @contextlib.contextmanager
 def quiet():
     """Hold back what a converter says, in whatever way it says it."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
     try:
         with (
             preflight.quiet_stderr(),
@@ -105,4 +102,4 @@ def quiet():
         ):
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(logging.NOTSET)

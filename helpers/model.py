@@ -17,27 +17,23 @@ class BatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """Normalise `(n, …, channels)` by the batch in training, by the moving averages else."""
-        last = self.axis in (-1, len(inputs.shape) - 1)
-        if not (training and self.trainable and last and mask is None and not self.renorm):
+        channels, rank = inputs.shape[-1], len(inputs.shape)
+        usual = self.axis in (-1, rank - 1) and self.scale and self.center and not self.renorm
+        if not (training and self.trainable and usual and mask is None):
             return super().call(inputs, training=training, mask=mask)
-        channels = inputs.shape[-1]
-        images = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, (-1, 1, 1, channels))
-        scale, offset = (
-            tf.fill([channels], value) if weight is None else weight
-            for weight, value in ((self.gamma, 1.0), (self.beta, 0.0))
-        )
+        images = inputs if rank == 4 else tf.reshape(inputs, (-1, 1, 1, channels))
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=images, scale=scale, offset=offset, mean=[], variance=[],
+            x=images, scale=self.gamma, offset=self.beta, mean=[], variance=[],
             epsilon=self.epsilon, exponential_avg_factor=1.0, is_training=True,
         )  # fmt: skip
         # The kernel's variance divides by n - 1, Keras' moving average by n.
-        n = tf.cast(tf.size(images) // tf.shape(images)[-1], variance.dtype)
+        n = tf.cast(tf.size(images) // channels, variance.dtype)
         new = 1 - self.momentum
         self.moving_mean.assign(self.moving_mean * self.momentum + mean * new)
         self.moving_variance.assign(
             self.moving_variance * self.momentum + variance * (n - 1) / n * new
         )
-        return outputs if len(inputs.shape) == 4 else tf.reshape(outputs, tf.shape(inputs))
+        return outputs if rank == 4 else tf.reshape(outputs, tf.shape(inputs))
 
 
 def build_model(

@@ -63,18 +63,14 @@ def load_model(path):
         ModelError: it is damaged, something else, or holds what Keras refuses to make.
     """
     path = Path(path)
-    if path.is_dir() and (kind := _find_kind_of_folder(path)):
+    if kind := _find_kind(path):
         raise ModelError(f"{path.name} {kind}")
     if not path.is_file():
         raise FileNotFoundError(f"There is no model file {path}. Is the name right?")
-    if kind := _find_kind(path):
-        raise ModelError(f"{path.name} {kind}")
     if wrong := _look_into(path):
         raise ModelError(f"{path.name} {wrong}.\nCopy it again, or make it again.")
     try:
         return keras.saving.load_model(path)
-    except MemoryError:
-        raise
     except Exception as error:  # what is in the file decides what h5py and Keras raise
         raise ModelError(
             f"{path.name} is not loaded: {_cause(error)}\nUse a file that you or this project made."
@@ -113,26 +109,17 @@ def read_digests(folder):
 
 
 def _find_kind(path):
-    """Return what a model file of another kind than `.keras` is and what to do with it, or None."""
-    with path.open("rb") as file:
-        head = file.read(8)
-    if head[4:] == b"TFL3":
-        return "is a LiteRT model: open it with a LiteRT interpreter; it cannot be trained again."
-    if path.suffix == ".index" or path.name == "checkpoint" or ".data-" in path.name:
+    """Return what a model of another kind than `.keras` is and what to do with it, or None."""
+    if (path / "saved_model.pb").is_file():
         return (
-            "is part of a TensorFlow checkpoint, weights alone.\nBuild the network, then: "
-            "tf.train.Checkpoint(network).restore('name before .index')"
+            "is a SavedModel, TensorFlow's format for serving. To use it: "
+            f"keras.layers.TFSMLayer('{path.name}', call_endpoint='serving_default')\n"
+            "To train it, save the network again where it was made: network.save('name.keras')"
         )
-    if path.suffix in (".npz", ".npy") and head[:2] in (b"PK", b"\x93N"):
-        return (
-            "holds weights alone, as NumPy arrays.\nBuild the network, then: "
-            "network.set_weights([...]) with these arrays in their order"
-        )
-    return _find_kind_of_hdf5(path) if head == b"\x89HDF\r\n\x1a\n" else None
-
-
-def _find_kind_of_hdf5(path):
-    """Return what an HDF5 file of Keras is and what to do with it, or None."""
+    if (path / "config.json").is_file() and any(path.glob("model.weights.*")):
+        return "is an unpacked .keras file. Zip the files in it, without the folder, to name.keras."
+    if zipfile.is_zipfile(path):
+        return None
     try:
         with h5py.File(path) as file:
             whole = "model_config" in file.attrs
@@ -147,19 +134,6 @@ def _find_kind_of_hdf5(path):
         "holds weights alone, in HDF5.\nBuild the network that they belong to, then: "
         f"network.load_weights('{path.name}')"
     )
-
-
-def _find_kind_of_folder(path):
-    """Return what a folder with a model is and what to do with it, or None."""
-    if (path / "saved_model.pb").is_file():
-        return (
-            "is a SavedModel, TensorFlow's format for serving. To use it: "
-            f"keras.layers.TFSMLayer('{path.name}', call_endpoint='serving_default')\n"
-            "To train it, save the network again where it was made: network.save('name.keras')"
-        )
-    if (path / "config.json").is_file() and any(path.glob("model.weights.*")):
-        return "is an unpacked .keras file. Zip the files in it, without the folder, to name.keras."
-    return None
 
 
 def _look_into(path):

@@ -1,5 +1,5 @@
-"""Check a machine before the first lesson. Imports only the standard library, so that it can
-say what is missing."""
+"""Check a machine before the first lesson. Imports only the standard library, so that it can say
+what is missing, and is understood by the Pythons that it refuses: make runs it with any."""
 
 import dis
 import importlib.metadata
@@ -8,6 +8,7 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,59 +44,30 @@ def setup():
     choose_settings()
     for said in find_last_words():
         print(f"A kernel ended while TensorFlow was loading. It said: {said}")
+    _prepare_kernel()
     from helpers import plots
 
     plots.use_style()
-    explain_missing_names()
     print("Setup complete.")
 
 
 def choose_settings():
-    """Decide for this process what the reader's environment would: backend, axes, figures.
+    """Decide for this process what Keras takes, whatever the reader's environment says.
 
     Keras reads `KERAS_BACKEND` and `~/.keras/keras.json` when it is imported; its own defaults are
     what the series needs, so it is led to a place where there is no such file.
     """
-    if "keras" not in sys.modules:
-        os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=str(ROOT / "README.md" / "keras"))
-        for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
-            os.environ.pop(name, None)
-    shell = _find_kernel()
-    if shell:  # MPLBACKEND may be set for other work
-        os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-        shell.enable_matplotlib("inline")
+    os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=str(ROOT / "README.md" / "keras"))
 
 
-def _find_kernel():
-    """Return the IPython shell of a notebook's kernel, or None outside one."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return shell if hasattr(shell, "kernel") else None
-
-
-def explain_missing_names():
-    """Let a cell that needs a name from a cell above say which one, in one line and no traceback.
-
-    Every other error, a reader's own misspelt name included, is shown as always.
-    """
+def _prepare_kernel():
+    """In a notebook's kernel: show figures in the notebook, and explain names that are missing."""
     from IPython import get_ipython
 
     shell = get_ipython()
-    if hasattr(shell, "get_parent"):  # a notebook's kernel, which knows the cell it was sent
+    if hasattr(shell, "kernel"):
+        shell.enable_matplotlib("inline")
         shell.set_custom_exc((NameError,), _show_name_error)
-
-
-def find_maker(name, cells):
-    """Find the cell that makes a name.
-
-    Args:
-        name: a variable, function or module.
-        cells: sources of code cells in the notebook's order.
-
-    Returns:
-        The source of the last of them that assigns, defines or imports the name, or None.
-    """
-    return next((cell for cell in reversed(cells) if name in _names_made(cell)), None)
 
 
 def load_tensorflow():
@@ -103,38 +75,29 @@ def load_tensorflow():
 
     A container may see more cores than it may use (Binder's use one). TensorFlow would start a
     thread for each that it sees; these would only take turns.
+
+    Raises:
+        SetupError: TensorFlow cannot be loaded; the message has the cause and the command.
     """
     choose_settings()
-    with explain_failure(), quiet_stderr():
-        import keras  # noqa: F401, with the settings chosen
-        import tensorflow as tf
+    try:
+        with quiet_stderr():
+            import keras  # noqa: F401, with the settings chosen
+            import tensorflow as tf
 
-        threading, cores = tf.config.threading, count_cores()
-        if cores < (os.cpu_count() or 1) and not threading.get_intra_op_parallelism_threads():
-            with suppress(RuntimeError):  # somebody has used TensorFlow already
-                threading.set_intra_op_parallelism_threads(cores)
-                threading.set_inter_op_parallelism_threads(cores)
-        tf.constant(1.0) + 1  # the first operation prints as well
-    ok, found, fix = check_settings()
-    if not ok:
-        raise SetupError(f"{found}.\nTo fix it, {fix}")
+            threading, cores = tf.config.threading, count_cores()
+            if cores < (os.cpu_count() or 1) and not threading.get_intra_op_parallelism_threads():
+                with suppress(RuntimeError):  # somebody has used TensorFlow already
+                    threading.set_intra_op_parallelism_threads(cores)
+                    threading.set_inter_op_parallelism_threads(cores)
+            tf.constant(1.0) + 1  # the first operation prints as well
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        raise SetupError(
+            f"TensorFlow cannot be loaded: {cause}\nInstall it again: {_install_command()}"
+        ) from error
     # A notebook makes several networks; TensorFlow would warn that it has to trace each of them.
     tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())
-
-
-@contextmanager
-def explain_failure():
-    """Say in two lines why TensorFlow cannot be loaded."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except Exception as error:
-        cause = (str(error).strip() or type(error).__name__).splitlines()
-        raise SetupError(
-            f"TensorFlow cannot be loaded: {type(error).__name__}: {cause[0][:300]}\n"
-            f"Install it again: {_install_command()}"
-        ) from error
 
 
 def check_machine():
@@ -147,17 +110,13 @@ def check_machine():
         "Python": check_python,
         "packages": check_packages,
         "kernel": check_kernel,
-        "settings": check_settings,
         "memory": check_memory,
         "cores": check_cores,
         "data": check_data,
     }
     problems = []
     for name, check in checks.items():
-        try:
-            ok, found, fix = check()
-        except ImportError as error:
-            ok, found, fix = False, f"not checked: {error}", _install_command()
+        ok, found, fix = check()
         print(f"{'ok ' if ok else 'FIX'}  {name:<9} {found}")
         if not ok:
             print(f"     {'':<9} -> {fix}")
@@ -182,47 +141,40 @@ def check_python():
 def check_platform():
     """Check that there is a TensorFlow for this system; pip would say so late and at length."""
     system, machine = platform.system(), platform.machine().lower()
-    wrong = None
-    if system == "Darwin" and machine != "arm64":
-        wrong = "Macs with an Intel chip, or for an Intel Python on an Apple chip"
-    elif system == "Windows" and machine not in ("amd64", "x86_64"):
-        wrong = "Windows on ARM"
-    elif system == "Linux" and machine not in ("x86_64", "aarch64"):
-        wrong = f"Linux on {machine}"
-    elif system == "Linux" and platform.libc_ver()[0] != "glibc":
-        wrong = "Alpine and other systems without glibc"
-    elif sys.maxsize < 2**32:
-        wrong = "a 32-bit Python"
-    elif system not in ("Linux", "Darwin", "Windows"):
-        wrong = system
+    known = {
+        "Linux": ("x86_64", "aarch64"),
+        "Darwin": ("arm64",),
+        "Windows": ("amd64", "x86_64"),
+    }
+    libc = f", {platform.libc_ver()[0] or 'no glibc'}" if system == "Linux" else ""
+    found = f"{system}, {machine}{libc}, {sys.maxsize.bit_length() + 1} bits"
     return (
-        wrong is None,
-        f"{system}, {machine}" if wrong is None else f"there is no TensorFlow 2.21 for {wrong}",
+        machine in known.get(system, ()) and libc in ("", ", glibc") and sys.maxsize > 2**32,
+        f"there is no TensorFlow 2.21 for this Python ({found}): only for 64 bits, on Linux with "
+        "glibc (not Alpine), on Windows with x86-64, and on a Mac with an Apple chip",
         "open the notebooks on Binder instead (README.md has the link), or use another machine",
     )
 
 
 def check_packages():
     """Check that what requirements.txt lists is installed, within its bounds."""
+    from packaging.requirements import Requirement
+
     missing, problems, versions = [], [], {}
-    try:
-        from packaging.requirements import Requirement
-    except ImportError:
-        return False, "this kernel has none of the series' packages", _install_command()
-    for line in _requirements():
-        wanted = Requirement(line)
+    lines = _requirements_file().read_text(encoding="utf-8").splitlines()
+    for wanted in (Requirement(line) for line in lines if line and line[0] != "#"):
         try:
-            versions[wanted.name] = importlib.metadata.version(wanted.name)
+            version = versions[wanted.name] = importlib.metadata.version(wanted.name)
         except importlib.metadata.PackageNotFoundError:
             missing.append(wanted.name)
             continue
-        if not wanted.specifier.contains(versions[wanted.name], prereleases=True):
-            problems.append(f"{wanted.name} is {versions[wanted.name]}, not {wanted.specifier}")
+        if not wanted.specifier.contains(version, prereleases=True):
+            problems.append(f"{wanted.name} is {version}, not {wanted.specifier}")
     if missing:
         problems.insert(0, f"not installed in this kernel: {', '.join(missing)}")
     if problems:
         return False, "; ".join(problems), _install_command()
-    if shadows := find_shadows(versions):
+    if shadows := [shadow for shadow in map(_find_shadow, versions) if shadow]:
         fix = "move it away, or take its folder out of PYTHONPATH; then restart the kernel"
         return False, "; ".join(shadows), fix
     tensorflow = versions.get("tensorflow") or versions["tensorflow-cpu"]
@@ -230,44 +182,26 @@ def check_packages():
     return True, f"{found}, {len(versions)} packages in all", ""
 
 
-def find_shadows(names):
-    """Find what is imported in the place of packages that are installed.
-
-    Args:
-        names: of packages, as in requirements.txt.
-
-    Returns:
-        A list of str, a sentence for each package that another file or folder hides.
-    """
-    modules = {"scikit-learn": "sklearn", "tensorflow-cpu": "tensorflow"}
-    shadows = []
-    for name in names:
-        module = modules.get(name, name.replace("-", "_"))
-        try:
-            found = importlib.util.find_spec(module)
-        except (ImportError, ValueError):  # it was put among the modules by hand
-            continue
-        installed = Path(importlib.metadata.distribution(name).locate_file("")).resolve()
-        place = Path(found.origin).resolve() if found and found.origin else None
-        if place and place.name.startswith(("__init__", module)) and installed not in place.parents:
-            shadows.append(f"{module} is found in {place.parent}, not {installed}")
-    return shadows
+def _find_shadow(name):
+    """Say what is imported in the place of a package that is installed, or return None."""
+    module = {"scikit-learn": "sklearn", "tensorflow-cpu": "tensorflow"}.get(name, name)
+    found = importlib.util.find_spec(module)
+    place = Path(found.origin).resolve().parent if found and found.origin else None
+    installed = Path(importlib.metadata.distribution(name).locate_file("")).resolve()
+    if place and installed not in place.parents:
+        return f"{module} is found in {place}, not {installed}"
+    return None
 
 
 def check_settings():
-    """Check that Keras computes as the series needs it, whatever the environment says."""
+    """Check that Keras, where somebody has imported it, computes as the series needs it."""
     keras = sys.modules.get("keras")
-    if not hasattr(keras, "config"):
-        return True, "Keras will take TensorFlow, channels last, float32", ""
     wanted = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32"}
-    found = {name: getattr(keras.config, name)() for name in wanted}
+    found = {name: getattr(keras.config, name)() for name in wanted} if keras else wanted
     wrong = [f"{name} {v}, not {wanted[name]}" for name, v in found.items() if v != wanted[name]]
-    source = "KERAS_BACKEND" if "KERAS_BACKEND" in os.environ else "~/.keras/keras.json"
     return (
         not wrong,
-        f"Keras has {'; '.join(wrong)} ({source})"
-        if wrong
-        else "TensorFlow, channels last, float32",
+        f"Keras has {'; '.join(wrong)}",
         "restart the kernel and run the setup cell before anything imports Keras",
     )
 
@@ -275,10 +209,10 @@ def check_settings():
 def check_kernel():
     """Check that the kernel runs in the project's own environment, where there is one."""
     own = ROOT / ".venv"
-    here = Path(sys.prefix).resolve()
+    chosen = Path(sys.prefix).resolve() == own.resolve()
     return (
-        not own.is_dir() or here == own.resolve(),
-        "the project's own environment" if here == own.resolve() else "another environment",
+        chosen or not own.is_dir(),
+        "the project's own environment" if chosen else "another environment",
         "close JupyterLab and start it with `make lab`, or choose the .venv kernel (Kernel menu)",
     )
 
@@ -326,26 +260,30 @@ def count_cores():
 
 def _read_memory_left(folder=CONTAINER):
     """Return how many bytes a container may still take; infinity where it sets no limit."""
-    files = {"memory.max": "memory.current"}  # version 2, then 1
-    files["memory/memory.limit_in_bytes"] = "memory/memory.usage_in_bytes"
-    for limit, usage in files.items():
+    for name, usage in (  # version 2, then 1
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        limit = folder / name
         try:
-            most, used = (
-                int((folder / name).read_text(encoding="utf-8")) for name in (limit, usage)
-            )
-            details = (folder / limit).with_name("memory.stat").read_text(encoding="utf-8")
+            most, used = (int(path.read_text(encoding="utf-8")) for path in (limit, folder / usage))
+            details = limit.with_name("memory.stat").read_text(encoding="utf-8")
         except (OSError, ValueError):  # not there, or "max"
             continue
-        given_back = [line.split()[1] for line in details.splitlines() if "inactive_file " in line]
-        return max(0, most - used + int((given_back or [0])[-1]))
+        given_back = [0, *map(int, re.findall(r"inactive_file (\d+)", details))]
+        return max(0, most - used + given_back[-1])
     return math.inf
+
+
+def _read_cpuinfo():
+    """Return what Linux says of the CPU; nothing elsewhere."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
 
 
 def multiplies_bfloat16():
     """Tell whether this CPU has instructions for bfloat16; only Linux says so."""
-    cpu = Path("/proc/cpuinfo")
-    flags = cpu.read_text(encoding="utf-8", errors="replace") if cpu.is_file() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return any(flag in _read_cpuinfo() for flag in ("avx512_bf16", "amx_bf16"))
 
 
 def describe_machine():
@@ -355,19 +293,14 @@ def describe_machine():
         A dict of str: CPU, cores, system, whether it multiplies bfloat16 itself, and versions of
         Python, TensorFlow and Keras.
     """
-    cpu = platform.processor() or platform.machine()
-    details = Path("/proc/cpuinfo")  # Linux; elsewhere platform knows the name
-    if details.is_file():
-        lines = details.read_text(encoding="utf-8", errors="replace").splitlines()
-        cpu = next((line.split(": ")[1] for line in lines if "model name" in line), cpu)
-    versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+    named = re.search("model name.*?: (.*)", _read_cpuinfo())  # elsewhere platform knows it
     return {
-        "cpu": cpu,
+        "cpu": named[1] if named else platform.processor() or platform.machine(),
         "cores": str(count_cores()),
         "system": platform.system(),
         "bfloat16": "yes" if multiplies_bfloat16() else "no",
         "python": platform.python_version(),
-        **versions,
+        **{name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
     }
 
 
@@ -377,20 +310,19 @@ def quiet_stderr():
     switched off otherwise. It is shown if something goes wrong, and kept if the process dies."""
     sys.stderr.flush()
     kept, said = os.dup(2), LAST_WORDS / f"mnist-CNN-{os.getpid()}.txt"
-    with said.open("w+", encoding="utf-8", errors="replace") as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(kept, 2)
-            file.seek(0)
-            sys.stderr.write(file.read())
-            file.truncate(0)
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-    said.unlink()
+    try:
+        with said.open("wb") as file:
+            os.dup2(file.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(kept, 2)
+                os.close(kept)
+    except BaseException:
+        sys.stderr.write(said.read_text(encoding="utf-8", errors="replace"))
+        raise
+    finally:
+        said.unlink()
 
 
 def find_last_words(process=None):
@@ -402,16 +334,16 @@ def find_last_words(process=None):
     Returns:
         A list of str, the last line of each.
     """
+    import psutil
+
     words = []
     for path in LAST_WORDS.glob("mnist-CNN-*.txt"):
         number = int(path.stem.rpartition("-")[2])
-        with suppress(OSError):
-            import psutil
-
-            if number == process or (process is None and not psutil.pid_exists(number)):
+        if number == process or (process is None and not psutil.pid_exists(number)):
+            with suppress(OSError):  # somebody else's
                 lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                words += lines[-1:]
                 path.unlink()
+                words += lines[-1:]
     return words
 
 
@@ -421,34 +353,33 @@ def _requirements_file():
     return ROOT / ("binder/requirements.txt" if on_binder else "requirements.txt")
 
 
-def _requirements():
-    """Return the lines of that file that name a package."""
-    lines = _requirements_file().read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
-
-
 def _install_command():
     """Return what installs the packages, in the project's environment or in this kernel's."""
     command = [sys.executable, "-m", "pip", "install", "-r", str(_requirements_file())]
     return f"run `make lab`, or: {subprocess.list2cmdline(command)}"
 
 
-def _show_name_error(shell, kind, error, traceback, tb_offset=None):
+def _show_name_error(shell, kind, error, trace, tb_offset=None):
     """Show a NameError: in one line where a cell above makes the name, else as IPython does."""
-    last = traceback
-    while last.tb_next:
-        last = last.tb_next
-    if last.tb_frame.f_globals is shell.user_ns:  # not in a library
-        cells = _cells_above(shell.get_parent()["content"].get("code", ""))
-        maker = find_maker(error.name, cells)
-        if maker:
-            line = (
-                f"`{error.name}` is not there yet. First run the cell that begins "
-                f"`{_beginning(maker)}`, or all cells above this one "
-                "(Run menu, Run All Above Selected Cell)."
-            )
-            error._render_traceback_ = lambda: [line]
-    shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+    cells = _cells_above(shell.get_parent()["content"].get("code", ""))
+    if maker := _find_maker(error.name, cells):
+        line = (
+            f"`{error.name}` is not there yet. First run the cell that begins "
+            f"`{maker.strip().splitlines()[0][:60].rstrip()}`, or all cells above this one "
+            "(Run menu, Run All Above Selected Cell)."
+        )
+        error._render_traceback_ = lambda: [line]
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+
+
+def _find_maker(name, cells):
+    """Return the last of the sources of cells that assigns, defines or imports a name, or None."""
+    for cell in reversed(cells):
+        with suppress(SyntaxError):  # a reader's cell, half-way through
+            steps = dis.get_instructions(compile(cell, "cell", "exec"))
+            if any(step.opname == "STORE_NAME" and step.argval == name for step in steps):
+                return cell
+    return None
 
 
 def _cells_above(source):
@@ -470,23 +401,6 @@ def _code_cells(path):
         return []
 
 
-def _beginning(source, most=60):
-    """Return the first line of a cell, or as much of it as a message has room for."""
-    line = source.strip().splitlines()[0]
-    return line if len(line) <= most else f"{line[:most].rstrip()} …"
-
-
-def _names_made(source):
-    """Return the names that a cell assigns, defines or imports, those of its functions apart."""
-    try:
-        code = compile(source, "cell", "exec")
-    except SyntaxError:  # a reader's cell, half-way through
-        return set()
-    return {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_NAME"}
-
-
-if __name__ == "__main__":  # of make, before pip starts: nothing but a line if something is wrong
-    refusals = [
-        f"{found}; {fix}." for ok, found, fix in (check_platform(), check_python()) if not ok
-    ]
-    print("".join(refusals[:1]))
+if __name__ == "__main__":  # of make, before pip starts: a line if there is no TensorFlow
+    ok, found, fix = check_platform()
+    print("" if ok else f"{found}; {fix}.")

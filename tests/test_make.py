@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGETS = ("lab", "run", "check", "test", "test-all", "notebooks", "measure", "publish", "bench")
 pytestmark = pytest.mark.skipif(
     shutil.which("make") is None or sys.platform == "win32", reason="Windows goes without make"
 )
@@ -23,51 +22,58 @@ def make(*arguments, cwd=ROOT, **more):
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
-def test_help_lists_the_commands():
-    listed = make().stdout
-    assert all(f"make {name}" in listed for name in TARGETS)
-
-
-@pytest.mark.parametrize(
-    ("version", "says"), [("3.10", "is 3.10"), ("3.14", "is 3.14"), ("", "not there")]
-)
-def test_other_python_gets_one_plain_line(tmp_path, version, says):
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    shutil.copy(ROOT / "requirements.txt", tmp_path)
-    python = tmp_path / "python"
-    if version:
-        python.write_text(f"#!/bin/sh\necho {version}\n")
-        python.chmod(0o755)
-    done = make("run", f"PYTHON={python}", cwd=tmp_path)
-    assert done.returncode != 0 and done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert "needs Python 3.11, 3.12 or 3.13" in done.stderr and says in done.stderr
-    assert not (tmp_path / ".venv").exists()
-
-
 def write_script(path, *lines):
     path.write_text("\n".join(["#!/bin/sh", *lines]))
     path.chmod(0o755)
     return path
 
 
-def test_venv_without_a_python_is_made_anew(tmp_path):
+@pytest.fixture
+def project(tmp_path):
+    """Return a folder with what `make` needs to begin."""
     for name in ("Makefile", "requirements.txt"):
         shutil.copy(ROOT / name, tmp_path)
-    binaries = tmp_path / ".venv" / "bin"
+    return tmp_path
+
+
+def test_help_lists_the_commands():
+    assert all(f"make {name}" in make().stdout for name in ("lab", "run", "check", "test", "bench"))
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [
+        ("3.14", "mnist-CNN needs Python 3.11, 3.12 or 3.13; {} is 3.14."),
+        ("", "mnist-CNN needs Python 3.11, 3.12 or 3.13; {} is not there."),
+        ("3.12", "no TensorFlow for this machine"),
+    ],
+)
+def test_python_that_will_not_do_gets_one_plain_line(project, version, says):
+    python, refusal = project / "python", "no TensorFlow for this machine"
+    if version:
+        answers = f'case "$*" in *version_info*) echo {version};; *) echo {refusal};; esac'
+        write_script(python, answers)
+    done = make("run", f"PYTHON={python}", cwd=project)
+    assert done.returncode != 0 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and says.format(python) in done.stderr
+    assert not (project / ".venv").exists()
+
+
+def test_venv_without_a_python_is_made_anew(project):
+    binaries = project / ".venv" / "bin"
     binaries.mkdir(parents=True)
-    (binaries / "python").symlink_to(tmp_path / "python3.10-of-last-year")
-    (tmp_path / ".venv" / ".ready").touch()
-    new = write_script(tmp_path / "new", 'test "$1" = -c || echo "$*"')
+    (binaries / "python").symlink_to(project / "python3.10-of-last-year")
+    (project / ".venv" / ".ready").touch()
+    new = write_script(project / "new", 'test "$1" = -c || echo "$*"')
     copy = f"rm .venv/bin/python && cp '{new}' .venv/bin/python"
     write_script(
-        tmp_path / "python",
+        project / "python",
         f'case "$*" in *version_info*) echo 3.12;; "-m venv --clear .venv") {copy};; esac',
     )
     for user in (0, 1000):
-        write_script(tmp_path / "id", f"echo {user}")
-        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-        done = make("lab", f"PYTHON={tmp_path / 'python'}", cwd=tmp_path, PATH=path)
+        write_script(project / "id", f"echo {user}")
+        path = f"{project}{os.pathsep}{os.environ['PATH']}"
+        done = make("lab", f"PYTHON={project / 'python'}", cwd=project, PATH=path)
         assert done.returncode == 0, done.stderr
         assert ("Installing into .venv" in done.stdout) == (user == 0)
         assert ("--allow-root" in done.stdout.splitlines()[-1]) == (user == 0)
