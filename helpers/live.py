@@ -31,10 +31,9 @@ class LiveCurves(Watch):
             self.add_epoch(row)
 
     def on_train_begin(self, logs=None):
-        steps, epochs = self.params["steps"] or 0, self.params["epochs"]
-        self.steps, finished = steps, len(self.past.get("loss", ()))
-        self.start, self.epoch, self.running = time.monotonic(), min(finished, epochs - 1), []
-        self.done, self.total = finished * steps, epochs * steps
+        self.steps, finished = self.params["steps"] or 0, len(self.past.get("loss", ()))
+        self.start, self.done, self.running = time.monotonic(), finished * self.steps, []
+        self.epoch = min(finished, self.params["epochs"] - 1)
         self.bar = _show(self.describe(), raw=True)
         self.fig, self.axs = plt.subplots(1, 2, figsize=(7, 3))
         plt.close(self.fig)  # or the notebook shows it a second time at the end of the cell
@@ -59,9 +58,7 @@ class LiveCurves(Watch):
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
-        if not self.steps:
-            self.steps = self.done
-            self.total = self.steps * self.params["epochs"]
+        self.steps = self.steps or self.done
         if self.note != "diverged":  # what is not a number has no place on an axis
             self.add_epoch(logs)
             self.update()
@@ -85,14 +82,14 @@ class LiveCurves(Watch):
 
     def describe(self):
         """Return the progress bar, as HTML and as text."""
-        seconds = time.monotonic() - self.start
+        seconds, total = time.monotonic() - self.start, self.steps * self.params["epochs"]
         text = (
             f"epoch {self.epoch + 1} of {self.params['epochs']}, {self.done} of "
-            f"{self.total or 'an unknown number of'} batches, {seconds:.0f} s"
+            f"{total or 'an unknown number of'} batches, {seconds:.0f} s"
         )
         if self.past and not find_metric(self.past):
             text += "; no metric is shown: compile was given none"
-        known = f'value="{self.done}" max="{self.total}" ' if self.total else ""
+        known = f'value="{self.done}" max="{total}" ' if total else ""
         bar = f'<progress {known}style="width: 16em"></progress>'
         return {"text/plain": text, "text/html": f"{bar} {text}"}
 
