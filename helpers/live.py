@@ -28,13 +28,12 @@ class LiveCurves(Watch):
         self.every = every
         self.past = {}
         for row in history:
-            self.on_epoch_logs(row)
+            self.add_epoch(row)
 
     def on_train_begin(self, logs=None):
-        steps, epochs = self.params["steps"] or 0, self.params["epochs"]
-        self.steps, finished = steps, len(self.past.get("loss", ()))
-        self.start, self.epoch, self.running = time.monotonic(), min(finished, epochs - 1), []
-        self.done, self.total = finished * steps, epochs * steps
+        self.steps, finished = self.params["steps"] or 0, len(self.past.get("loss", ()))
+        self.start, self.done, self.running = time.monotonic(), finished * self.steps, []
+        self.epoch = min(finished, self.params["epochs"] - 1)
         self.bar = _show(self.describe(), raw=True)
         self.fig, self.axs = plt.subplots(1, 2, figsize=(7, 3))
         plt.close(self.fig)  # or the notebook shows it a second time at the end of the cell
@@ -53,48 +52,44 @@ class LiveCurves(Watch):
         if batch % self.every == self.every - 1:
             # Of a dataset of unknown length, the first epoch tells how long it is.
             epoch = self.done / self.steps if self.steps else self.epoch + batch / (batch + 1)
-            values = (_mean(logs.get(name)) for name in ("loss", find_metric(logs)))
+            values = (np.mean(logs.get(name, np.nan)) for name in ("loss", find_metric(logs)))
             self.running[-1].append((epoch, *values))
             self.update()
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
-        if not self.steps:
-            self.steps = self.done
-            self.total = self.steps * self.params["epochs"]
+        self.steps = self.steps or self.done
         if self.note != "diverged":  # what is not a number has no place on an axis
-            self.on_epoch_logs(logs)
+            self.add_epoch(logs)
             self.update()
+            if not self.picture:
+                last = (f"{name} {values[-1]:.4g}" for name, values in self.past.items())
+                print(self.describe()["text/plain"], *last, sep=", ")
 
-    def on_epoch_logs(self, logs):
+    def add_epoch(self, logs):
         """Add an epoch's results to the curves."""
         finished = max(map(len, self.past.values()), default=0)
         for name in {**self.past, **logs}:  # what was not measured in an epoch is a gap
-            values = self.past.setdefault(name, [float("nan")] * finished)
-            values.append(_mean(logs.get(name)))
+            values = self.past.setdefault(name, [np.nan] * finished)
+            values.append(np.mean(logs.get(name, np.nan)))
 
     def update(self):
         """Show how far the run is, and the curves so far."""
-        if self.bar and self.picture:
+        if self.picture:
             self.bar.update(self.describe(), raw=True)
             self.draw()
             self.picture.update(self.fig)
-        elif self.running and not self.done % (self.steps or self.done + 1):
-            last = {name: values[-1] for name, values in self.past.items()}
-            print(
-                self.describe()["text/plain"], *(f"{n} {v:.4g}" for n, v in last.items()), sep=", "
-            )
 
     def describe(self):
         """Return the progress bar, as HTML and as text."""
-        seconds = time.monotonic() - self.start
+        seconds, total = time.monotonic() - self.start, self.steps * self.params["epochs"]
         text = (
             f"epoch {self.epoch + 1} of {self.params['epochs']}, {self.done} of "
-            f"{self.total or 'an unknown number of'} batches, {seconds:.0f} s"
+            f"{total or 'an unknown number of'} batches, {seconds:.0f} s"
         )
         if self.past and not find_metric(self.past):
             text += "; no metric is shown: compile was given none"
-        known = f'value="{self.done}" max="{self.total}" ' if self.total else ""
+        known = f'value="{self.done}" max="{total}" ' if total else ""
         bar = f'<progress {known}style="width: 16em"></progress>'
         return {"text/plain": text, "text/html": f"{bar} {text}"}
 
@@ -113,22 +108,12 @@ def find_metric(logs):
     Returns:
         A name, or None.
     """
-    names = [name for name in logs if "loss" not in name and not name.startswith("val_")]
-    names = [name for name in names if name not in ("seconds", "learning_rate")]
-    return next((name for name in ("accuracy", "acc") if name in names), None) or next(
-        (name for name in names if "acc" in name), names[0] if names else None
-    )
+    others = ("val_", "seconds", "learning_rate")
+    names = [name for name in logs if "loss" not in name and not name.startswith(others)]
+    return min(names, key=lambda n: (n not in ("accuracy", "acc"), "acc" not in n), default=None)
 
 
 def _show(content, **options):
     """Display something that can be updated; return None, in silence, outside a notebook."""
-    with contextlib.redirect_stdout(io.StringIO()) as said:
-        handle = display(content, display_id=True, **options)
-    if handle is not None and said.getvalue():
-        print(said.getvalue(), end="")
-    return handle
-
-
-def _mean(value):
-    """Return the mean of a result, which may be an array, as a number; NaN if there is none."""
-    return float("nan") if value is None else float(np.mean(value))
+    with contextlib.redirect_stdout(io.StringIO()):
+        return display(content, display_id=True, **options)
