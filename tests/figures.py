@@ -139,28 +139,29 @@ def luminance(colours):
 
 
 def marks_of(ax, drawn):
-    """Describe the lines, bars and points of axes."""
-    paper = to_rgba(ax.get_facecolor())[:3]
-    marks = []
+    """Describe the lines, bars and points of axes, each look once."""
+    paper, marks = to_rgba(ax.get_facecolor())[:3], []
+
+    def note(colour, style, name=False):
+        *rgb, opacity = colour
+        shown = blend(rgb, opacity, paper).round(4).tolist()
+        mark = {"colour": shown, "style": style, "named": name}
+        if mark not in marks:
+            marks.append(mark)
+
     for line in ax.lines:
         if len(line.get_xdata()):
             style = f"{line.get_linestyle()} {line.get_marker()}"
-            marks.append((to_rgba(line.get_color(), line.get_alpha()), style, False))
+            note(to_rgba(line.get_color(), line.get_alpha()), style)
     for patch in ax.patches:
         colour = patch.get_facecolor() if patch.get_fill() else patch.get_edgecolor()
-        marks.append(
-            (colour, f"filled {patch.get_fill()} {patch.get_hatch()}", named(patch, drawn))
-        )
+        note(colour, f"filled {patch.get_fill()} {patch.get_hatch()}", named(patch, drawn))
     for points in ax.collections:
         if points.get_array() is None:
             shapes = [path.vertices.round(2).tolist() for path in points.get_paths()]
-            marks += [(colour, f"points {shapes}", False) for colour in points.get_facecolor()]
-    return [
-        {"colour": [round(v, 4) for v in blend(rgb, opacity, paper)], "style": style, "named": name}
-        for (*rgb, opacity), style, name in dict.fromkeys(
-            (tuple(map(float, colour)), style, name) for colour, style, name in marks
-        )
-    ]
+            for colour in np.unique(points.get_facecolor(), axis=0):
+                note(colour, f"points {shapes}")
+    return marks
 
 
 def named(patch, drawn):

@@ -110,9 +110,10 @@ def test_an_entry_vouches_where_it_stands_and_is_reported_where_it_does_not():
 def test_what_to_add_is_said():
     page = make_page("They said it in 2017, and\nnobody knew.\n\n| 12 | of 13 |")
     found = claims.check(page, sources.Claims([]))
-    said = list(claims.explain([page], found))
-    assert said[0].splitlines()[1].strip() == '"it in 2017, and nobody" = "?"'
-    assert "notebooks/none.ipynb, cell 0: 2017" in said[0] and len(said) == 3
+    advice = list(claims.advise(found))
+    _, said, line = advice[0]
+    assert line == '"it in 2017, and nobody" = "?"' and said.endswith(line)
+    assert "notebooks/none.ipynb, cell 0: 2017" in said and len(advice) == 3
 
 
 def test_what_is_missing_is_written_into_the_file(tmp_path):
@@ -167,7 +168,7 @@ MEASURED = [lesson for lesson in lessons.read_lessons() if lesson.file in result
 def test_a_lesson_stays_within_what_is_said_of_it(lesson):
     measured = results.read_series()
     first, *solutions = (measured[p.stem] for p in lesson.notebooks if p.stem in measured)
-    assert first["seconds"] <= 60 * int(claims.state_minutes(lesson.number)[-1])
+    assert first["seconds"] <= 60 * int(timetable.state_minutes(lesson.number)[-1])
     assert 0 < sum(first["sections"].values()) <= first["seconds"]
     for run in (first, *solutions):
         assert run["seconds"] <= lesson.seconds and run["peak_mb"] <= 1000 * lesson.memory_gb

@@ -34,8 +34,8 @@ ROW = re.compile(r"^\| \[(\d\d)\b[^\]]*\]\(\1_.+$", re.MULTILINE)
 class Finding:
     """A number of a page, with its source; without one it is None."""
 
-    page: str
-    cell: int
+    page: texts.Page
+    place: int  # of its cell among those of the page
     number: numbers.Number
     source: str | None
 
@@ -50,7 +50,7 @@ def check(page, claims):
 
 def check_cell(page, place, claims):
     """Return a `Finding` for each number of a cell of a page."""
-    cell, section, text = page.cells[place]
+    _, section, text = page.cells[place]
     named = name_structure(page, text)
     named |= claims.find(page.name, text)
     named |= publish.find_written(page.name, text)
@@ -59,7 +59,7 @@ def check_cell(page, place, claims):
         source = named.get(number.start) or find_shown(page, section, number)
         if source == sources.SHOWN and not is_shown(page, section, number):
             source = None
-        findings.append(Finding(page.name, cell, number, source))
+        findings.append(Finding(page, place, number, source))
     return findings
 
 
@@ -111,13 +111,8 @@ def name_times(page, text):
 @functools.cache
 def read_map():
     """Return the minutes in the map of lesson 00: `{lesson: [reading, (exercises,) CPU]}`."""
-    text = texts.read_notebook(lessons.find_lesson("00").path).prose
-    return {row[1]: re.findall(r"\| (\d+) min\b", row[0]) for row in ROW.finditer(text)}
-
-
-def state_minutes(number):
-    """Return the minutes that a lesson itself states, as the map in lesson 00 should have them."""
-    return [minutes for minutes in timetable.read_stated(number).values() if minutes]
+    rows = ROW.finditer(timetable.read_prose("00"))
+    return {row[1]: re.findall(r"\| (\d+) min\b", row[0]) for row in rows}
 
 
 def name_map(text):
@@ -125,7 +120,7 @@ def name_map(text):
     named = {}
     for row in (row for row in ROW.finditer(text) if row[1] in describe_lessons()):
         minutes = list(re.finditer(r"\| (\d+) min\b", row[0]))
-        for minute, stated in zip(minutes, state_minutes(row[1]), strict=False):
+        for minute, stated in zip(minutes, timetable.state_minutes(row[1]), strict=False):
             if minute[1] == stated:
                 named[row.start() + minute.start(1)] = f"lesson {row[1]}, which says the same"
     return named
@@ -146,10 +141,9 @@ def describe_lessons():
     """Return the words of each lesson's row in the list and of its headings: `{number: stems}`."""
     described = {}
     for lesson in lessons.read_lessons():
-        prose = texts.read_notebook(lesson.path).prose
-        headings = re.findall(r"^#+ .+", prose, re.MULTILINE)
-        row = " ".join((lesson.title, lesson.question, lesson.able))
-        described[lesson.number] = numbers.stems(" ".join([row, *headings]))
+        headings = re.findall(r"^#+ .+", timetable.read_prose(lesson.number), re.MULTILINE)
+        row = (lesson.title, lesson.question, lesson.able)
+        described[lesson.number] = numbers.stems(" ".join([*row, *headings]))
     return described
 
 
@@ -215,69 +209,69 @@ def main(arguments=None):
         return 0
     findings = [finding for page in pages for finding in check(page, claims)]
     missing = [finding for finding in findings if not finding.source]
+    advice, stale = list(advise(missing)), claims.find_stale(pages)
     if options.mend:
-        mend(pages, missing, claims)
+        mend(advice, stale)
         return 0
     for found in findings:
         if found.source:
-            print(f"{found.page} [{found.cell}] {found.number.text}: {found.source}")
-    stale = (f"{c}: stands nowhere there; mend or delete it." for c in claims.find_stale(pages))
-    problems = [*claims.wrong, *stale, *dict.fromkeys(explain(pages, missing))]
-    for problem in problems:
+            cell = found.page.cells[found.place][0]
+            print(f"{found.page.name} [{cell}] {found.number.text}: {found.source}")
+    problems = [*claims.wrong, *(what for _, what, _ in advice)]
+    problems += [f"{claim}: stands nowhere there; mend or delete it." for claim in stale]
+    for problem in dict.fromkeys(problems):
         print(problem)
     print(f"{len(findings)} numbers, {len(missing)} of them without a source.")
     return 1 if problems else 0
 
 
-def explain(pages, missing):
-    """Say which numbers have no source, and for each group of them the line to add."""
-    for page, section, text, group in group_missing(pages, missing):
-        if block := publish.find_block(page.name, text, group[0].number.start):
-            yield f"{page.name}, block {block}: run python -m tools.publish"
+def advise(missing):
+    """Say what the numbers without a source need, those that stand close together at once.
+
+    Yields:
+        `(name of the page, what to do, line for claims.toml)`; its source is "?" if somebody has
+        to find it, and the line is None where tools.publish has to write.
+    """
+    for group in group_missing(missing):
+        page, (cell, section, text) = group[0].page, group[0].page.cells[group[0].place]
+        start, end = group[0].number.start, group[-1].number.end
+        if block := publish.find_block(page.name, text, start):
+            yield page.name, f"{page.name}, block {block}: run python -m tools.publish", None
             continue
-        which = ", ".join(finding.number.text for finding in group)
+        source = "shown" if all(is_shown(page, section, f.number) for f in group) else "?"
+        source = "cited: the work itself" if "## Further reading" in text[:start] else source
+        words = json.dumps(quote(text, start, end), ensure_ascii=False)  # TOML reads it too
+        line = f'{words} = "{source}"'
         yield (
-            f"{page.name}, cell {group[0].cell}: {which}: no source. Show it in an output, or add "
-            f"to claims.toml under {sources.name_table(page.name)}:\n"
-            f"  {propose(page, section, text, group)}"
+            page.name,
+            f"{page.name}, cell {cell}: {', '.join(f.number.text for f in group)}: no source. Show "
+            f"it in an output, or add to claims.toml under {sources.name_table(page.name)}:\n"
+            f"  {line}",
+            line,
         )
 
 
-def propose(page, section, text, group):
-    """Return a line for claims.toml; its source is "?" if somebody has to find it."""
-    shown = all(is_shown(page, section, finding.number) for finding in group)
-    cited = "## Further reading" in text[: group[0].number.start]
-    source = "cited: the work itself" if cited else "shown" if shown else "?"
-    words = quote(text, group[0].number.start, group[-1].number.end)
-    return f'{json.dumps(words, ensure_ascii=False)} = "{source}"'  # JSON that TOML reads too
-
-
-def mend(pages, missing, claims):
+def mend(advice, stale):
     """Add the lines that are missing to claims.toml, and take out those that stand nowhere."""
-    lines = [
-        (page.name, propose(page, section, text, group))
-        for page, section, text, group in group_missing(pages, missing)
-        if not publish.find_block(page.name, text, group[0].number.start)
-    ]
-    stale = claims.find_stale(pages)
+    lines = [(page, line) for page, _, line in advice if line]
     sources.edit(lines, stale)
     unknown = sum(line.endswith('"?"') for _, line in lines)
     print(f"claims.toml: {len(lines)} added, {len(stale)} taken out; {unknown} need a source.")
 
 
-def group_missing(pages, missing):
-    """Put numbers that stand close to each other together: `(page, section, text, findings)`."""
-    cells = {(page.name, c): (page, s, text) for page in pages for c, s, text in page.cells}
+def group_missing(missing):
+    """Put the findings together that stand close to each other in a cell, a list of lists."""
     groups = []
     for finding in missing:
-        place = (finding.page, finding.cell)
-        last = groups[-1][-1] if groups else None
-        between = cells[place][2][last.number.end : finding.number.start] if last else "|"
-        if last and (last.page, last.cell) == place and re.fullmatch(r"[^|.!?]{0,30}", between):
+        last = groups[-1][-1] if groups else finding
+        text = finding.page.cells[finding.place][2]
+        between = text[last.number.end : finding.number.start]
+        together = (last.page.name, last.place) == (finding.page.name, finding.place)
+        if groups and together and re.fullmatch(r"[^|.!?]{0,30}", between):
             groups[-1].append(finding)
         else:
             groups.append([finding])
-    return [(*cells[group[0].page, group[0].cell], group) for group in groups]
+    return groups
 
 
 def quote(text, start, end):
@@ -306,7 +300,7 @@ def mutate(pages, claims, times, seed):
     ]
     tried = []
     for page, i, number in chance.sample(everything, min(times, len(everything))):
-        changed = numbers.change_digit(number, chance)
+        changed = chance.choice(numbers.change_digit(number.text))
         cell, section, text = page.cells[i]
         text = text[: number.start] + changed + text[number.end :]
         cells = [*page.cells[:i], (cell, section, text), *page.cells[i + 1 :]]

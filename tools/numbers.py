@@ -106,21 +106,18 @@ def _unit(text, end):
     return next((name for name, pattern in UNITS.items() if pattern.match(text, end)), "")
 
 
-def change_digit(number, random):
-    """Return the text of a number with one of its digits changed, and nothing else."""
-    places = [i for i, character in enumerate(number.text) if character.isdigit()]
-    place = random.choice(places)
-    digit = random.choice([d for d in "0123456789" if d != number.text[place]])
-    return number.text[:place] + digit + number.text[place + 1 :]
+def change_digit(text):
+    """Return what a number may be when one of its digits is another, a list of texts."""
+    return [
+        text[:i] + digit + text[i + 1 :]
+        for i, character in enumerate(text)
+        if character.isdigit()
+        for digit in "0123456789"
+        if digit != character
+    ]
 
 
 @functools.cache
 def neighbours(text):
     """Return the values that a number has when one of its digits is another, a set of tuples."""
-    return {
-        value_of(text[:i] + digit + text[i + 1 :])
-        for i, character in enumerate(text)
-        if character.isdigit()
-        for digit in "0123456789"
-        if digit != character
-    } - {value_of(text)}
+    return {value_of(changed) for changed in change_digit(text)} - {value_of(text)}

@@ -120,6 +120,12 @@ def read(number):
     return nbformat.read(lessons.find_lesson(number).path, as_version=4)
 
 
+def read_prose(number):
+    """Return the Markdown of a lesson."""
+    cells = read(number).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
 @functools.cache  # a table asks for the same lesson many times
 def measure_sections(number):
     """Work out how long each section of a lesson takes.
@@ -178,15 +184,14 @@ def count_reading(number):
     return sum(section["read"] for section in measure_sections(number).values())
 
 
-@functools.cache
-def read_stated(number):
-    """Return the minutes that a lesson's opening states, as `overview.read_times` has them."""
-    return overview.read_times(read(number))
-
-
 def state_reading(number):
     """Return the minutes that a lesson says its reading takes; `tools.claims` compares the two."""
-    return read_stated(number)["read"]
+    return state_minutes(number)[0]
+
+
+def state_minutes(number):
+    """Return what a lesson itself states, a list of texts: reading, exercises if any, CPU."""
+    return [minutes for minutes in overview.read_times(read(number)).values() if minutes]
 
 
 def count_exercises(number):
