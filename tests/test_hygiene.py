@@ -149,20 +149,22 @@ def check_lines(notebook):
     return found
 
 
-CHECKS = (
-    check_executed,
-    check_setup,
-    check_no_errors,
-    check_metadata,
-    check_opening,
-    check_closing,
-    check_cell_lengths,
-    check_prose_before_code,
-    check_bands,
-    check_words,
-    check_code,
-    check_lines,
-)
+FIGURE = new_output("display_data", data={"image/png": "iVBO"})
+# Each with what breaks it in a notebook that keeps them all.
+CHECKS = {
+    check_executed: lambda cells, code: code.update(execution_count=None),
+    check_no_errors: lambda cells, code: code.outputs.append(new_output("error")),
+    check_metadata: lambda cells, code: code.metadata.update(execution={}),
+    check_opening: lambda cells, code: cells[0].update(source="# Do it"),
+    check_closing: lambda cells, code: cells.append(new_markdown_cell("## More")),
+    check_setup: lambda cells, code: code.update(source="x = 1"),
+    check_cell_lengths: lambda cells, code: code.update(source="x = 1\n" * 26),
+    check_prose_before_code: lambda cells, code: cells.extend([new_code_cell()] * 2),
+    check_bands: lambda cells, code: code.metadata.update(tags=[IGNORED]),
+    check_words: lambda cells, code: cells[0].update(source="This is Just so."),
+    check_code: lambda cells, code: code.update(source="!pip install x"),
+    check_lines: lambda cells, code: code.outputs.append(FIGURE),
+}
 
 OF_LESSONS = (check_opening, check_closing)  # not of solutions
 
@@ -184,29 +186,11 @@ def test_committed_outputs_need_neither_scripts_nor_widgets(path):
             assert not re.search(r"<(script|iframe|object)|src=", data.get("text/html", ""))
 
 
-FIGURE = new_output("display_data", data={"image/png": "iVBO"})
-# What breaks each rule in a notebook that keeps them all.
-BAD = {
-    check_executed: lambda cells, code: code.update(execution_count=None),
-    check_no_errors: lambda cells, code: code.outputs.append(new_output("error")),
-    check_metadata: lambda cells, code: code.metadata.update(execution={}),
-    check_opening: lambda cells, code: cells[0].update(source="# Do it"),
-    check_closing: lambda cells, code: cells.append(new_markdown_cell("## More")),
-    check_setup: lambda cells, code: code.update(source="x = 1"),
-    check_cell_lengths: lambda cells, code: code.update(source="x = 1\n" * 26),
-    check_prose_before_code: lambda cells, code: cells.extend([new_code_cell()] * 2),
-    check_bands: lambda cells, code: code.metadata.update(tags=[IGNORED]),
-    check_words: lambda cells, code: cells[0].update(source="This is Just so."),
-    check_code: lambda cells, code: code.update(source="!pip install x"),
-    check_lines: lambda cells, code: code.outputs.append(FIGURE),
-}
-
-
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_check_fails_on_a_bad_notebook(check):
     notebook = copy.deepcopy(read(PATHS[1]))
     assert check(notebook) == []
-    BAD[check](notebook.cells, code_cells(notebook)[0])
+    CHECKS[check](notebook.cells, code_cells(notebook)[0])
     assert check(notebook) != []
 
 
