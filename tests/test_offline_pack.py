@@ -73,9 +73,11 @@ def pack(folder):
 
 @pytest.fixture
 def project(pack, tmp_path):
-    """Return a copy of the project, with MNIST and without git: one notebook, one package."""
-    ignore = shutil.ignore_patterns(".venv", "0[1-9]_*")
+    """Return a copy of the project, with MNIST and without git: one lesson, one package."""
+    ignore = shutil.ignore_patterns(".venv")
     project = shutil.copytree(pack / "mnist-CNN", tmp_path / "project", ignore=ignore)
+    head, first, *_ = (project / "lessons.toml").read_text(encoding="utf-8").split("[[lesson]]")
+    (project / "lessons.toml").write_text(f"{head}[[lesson]]{first}", encoding="utf-8")
     (project / "requirements.txt").write_text("tqdm\n", encoding="utf-8")
     return project
 
