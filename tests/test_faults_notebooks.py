@@ -290,29 +290,24 @@ exercises = false
 """
 
 
-@pytest.fixture
-def one_lesson(tmp_path):
-    """Return a function that makes a project whose only lesson has the cells that it is given."""
-
-    def make(*cells):
-        notebooks = clone(tmp_path / "project")
-        rows = notebooks.parent / "lessons.toml"
-        parts = rows.read_text(encoding="utf-8").partition("[[lesson]]")[0]
-        rows.write_text(parts + LESSON, encoding="utf-8")
-        for path in notebooks.glob("*.ipynb"):
-            path.unlink()
-        notebook = new_notebook(cells=[new_code_cell(source) for source in cells])
-        nbformat.write(notebook, notebooks / "01_try.ipynb")
-        return notebooks.parent
-
-    return make
+def make_series(folder, *cells):
+    """Make a project whose only lesson has these cells; return its folder."""
+    notebooks = clone(folder / "project")
+    rows = notebooks.parent / "lessons.toml"
+    parts = rows.read_text(encoding="utf-8").partition("[[lesson]]")[0]
+    rows.write_text(parts + LESSON, encoding="utf-8")
+    for path in notebooks.glob("*.ipynb"):
+        path.unlink()
+    notebook = new_notebook(cells=[new_code_cell(source) for source in cells])
+    nbformat.write(notebook, notebooks / "01_try.ipynb")
+    return notebooks.parent
 
 
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "notebooks", "--nbval-cell-timeout=900")
 
 
-def test_copied_notebook_is_none_of_the_series(one_lesson):
-    project = one_lesson("print(1)")
+def test_copied_notebook_is_none_of_the_series(tmp_path):
+    project = make_series(tmp_path, "print(1)")
     copy = project / "notebooks" / "01_try-Copy1.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), copy)
     before = copy.read_bytes()
@@ -328,8 +323,10 @@ def test_copied_notebook_is_none_of_the_series(one_lesson):
 # Kernels that die ----------------------------------------------------------------------------
 
 
-def test_dead_kernel_is_seen_at_once_and_named(one_lesson):
-    done = run_python(one_lesson("print(1)", "import os\nos.kill(os.getpid(), 9)", "2"), *PYTEST)
+def test_dead_kernel_is_seen_at_once_and_named(tmp_path):
+    done = run_python(
+        make_series(tmp_path, "print(1)", "import os\nos.kill(os.getpid(), 9)", "2"), *PYTEST
+    )
     assert done.returncode == 1
     assert "Cell 1: 01_try.ipynb stopped in this cell: its kernel died (SIGKILL)." in done.stdout
     assert "os.kill(os.getpid(), 9)" in done.stdout
@@ -351,6 +348,6 @@ for start in (lambda: run.main(["01_try"]), lambda: pytest.main(sys.argv[1:])):
 """
 
 
-def test_kernel_whose_port_is_taken_is_started_again(one_lesson):
-    done = run_python(one_lesson("print(1)"), "-c", TAKE_PORTS, *PYTEST[2:])
+def test_kernel_whose_port_is_taken_is_started_again(tmp_path):
+    done = run_python(make_series(tmp_path, "print(1)"), "-c", TAKE_PORTS, *PYTEST[2:])
     assert done.returncode == 0, done.stdout + done.stderr

@@ -93,17 +93,7 @@ PLANS = {
     },
     "a full day": {
         "minutes": 400,
-        "steps": [
-            ("00", ALL),
-            ("01", ALL),
-            (BREAK, 15),
-            ("02", ALL),
-            (BREAK, 60),
-            ("03", ALL),
-            (BREAK, 15),
-            ("04", ALL),
-            ("05", ALL),
-        ],
+        "steps": plan_part("I", {"01": 15, "02": 60, "03": 15}),
         "cuts": [("05", "Ask what the network was reminded of"), ("03", "Stop and resume")],
     },
     "a second day": {
