@@ -208,21 +208,27 @@ def main(arguments=None):
         print_mutations(mutate(pages, claims, options.mutate, options.seed))
         return 0
     findings = [finding for page in pages for finding in check(page, claims)]
-    missing = [finding for finding in findings if not finding.source]
-    advice, stale = list(advise(missing)), claims.find_stale(pages)
+    advice = list(advise([finding for finding in findings if not finding.source]))
+    stale = claims.find_stale(pages)
     if options.mend:
         mend(advice, stale)
         return 0
+    problems = [*claims.wrong, *(what for _, what, _ in advice)]
+    problems += [f"{claim}: stands nowhere there; mend or delete it." for claim in stale]
+    print_findings(findings, dict.fromkeys(problems))
+    return 1 if problems else 0
+
+
+def print_findings(findings, problems):
+    """Print the source of each number, what is to be done, and how much that is."""
     for found in findings:
         if found.source:
             cell = found.page.cells[found.place][0]
             print(f"{found.page.name} [{cell}] {found.number.text}: {found.source}")
-    problems = [*claims.wrong, *(what for _, what, _ in advice)]
-    problems += [f"{claim}: stands nowhere there; mend or delete it." for claim in stale]
-    for problem in dict.fromkeys(problems):
+    for problem in problems:
         print(problem)
-    print(f"{len(findings)} numbers, {len(missing)} of them without a source.")
-    return 1 if problems else 0
+    missing = sum(not finding.source for finding in findings)
+    print(f"{len(findings)} numbers, {missing} of them without a source.")
 
 
 def advise(missing):
