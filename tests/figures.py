@@ -27,9 +27,8 @@ CONTRAST = 4.5  # of text with what is under it (WCAG 2.2, level AA)
 # How far apart two colours of a figure must lie for each way of seeing: CAM02-UCS, in which 1 is
 # about what can be told apart side by side. Blue and orange lie 60 apart, in grey print 20.
 DISTANCE = 10
-TEXT_DISTANCE = 10  # as much for coloured digits; in grey print their shape alone tells them apart
-# Machado, Oliveira and Fernandes, 2009; a severity of 100 is the complete lack of a kind of cone.
 SIGNED = ("RdBu_r",)  # diverging maps, white at zero
+# Machado, Oliveira and Fernandes, 2009; a severity of 100 is the complete lack of a kind of cone.
 SIGHTS = {
     "usual sight": None,
     "deuteranopia": "deuteranomaly",
@@ -136,34 +135,33 @@ def contrast(first, second):
 
 def luminance(colours):
     """Return the relative luminance of sRGB colours, 0 to 1 (WCAG 2.2)."""
-    colours = np.asarray(colours)
-    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
-    return linear @ [0.2126, 0.7152, 0.0722]
+    return cspace_convert(colours, "sRGB1", "XYZ1")[..., 1]
 
 
 def marks_of(ax, drawn):
-    """Describe the lines, bars and points of axes."""
-    paper = to_rgba(ax.get_facecolor())[:3]
-    marks = []
+    """Describe the lines, bars and points of axes, each look once."""
+    paper, marks = to_rgba(ax.get_facecolor())[:3], []
+
+    def note(colour, style, name=False):
+        *rgb, opacity = colour
+        shown = blend(rgb, opacity, paper).round(4).tolist()
+        mark = {"colour": shown, "style": style, "named": name}
+        if mark not in marks:
+            marks.append(mark)
+
     for line in ax.lines:
         if len(line.get_xdata()):
             style = f"{line.get_linestyle()} {line.get_marker()}"
-            marks.append((to_rgba(line.get_color(), line.get_alpha()), style, False))
+            note(to_rgba(line.get_color(), line.get_alpha()), style)
     for patch in ax.patches:
         colour = patch.get_facecolor() if patch.get_fill() else patch.get_edgecolor()
-        marks.append(
-            (colour, f"filled {patch.get_fill()} {patch.get_hatch()}", named(patch, drawn))
-        )
+        note(colour, f"filled {patch.get_fill()} {patch.get_hatch()}", named(patch, drawn))
     for points in ax.collections:
         if points.get_array() is None:
             shapes = [path.vertices.round(2).tolist() for path in points.get_paths()]
-            marks += [(colour, f"points {shapes}", False) for colour in points.get_facecolor()]
-    return [
-        {"colour": [round(v, 4) for v in blend(rgb, opacity, paper)], "style": style, "named": name}
-        for (*rgb, opacity), style, name in dict.fromkeys(
-            (tuple(map(float, colour)), style, name) for colour, style, name in marks
-        )
-    ]
+            for colour in np.unique(points.get_facecolor(), axis=0):
+                note(colour, f"points {shapes}")
+    return marks
 
 
 def named(patch, drawn):
@@ -208,9 +206,9 @@ def seen(colours, sight):
     """Return sRGB colours, 0 to 1, as CAM02-UCS coordinates, for a way of seeing."""
     colours = np.array(colours, float)
     if sight == "grey print":
-        grey = luminance(colours)
-        grey = np.where(grey <= 0.0031308, 12.92 * grey, 1.055 * grey ** (1 / 2.4) - 0.055)
-        colours = np.repeat(grey[..., np.newaxis], 3, axis=-1)
+        white = cspace_convert([1, 1, 1], "sRGB1", "XYZ1")
+        grey = cspace_convert(luminance(colours)[..., np.newaxis] * white, "XYZ1", "sRGB1")
+        colours = np.clip(grey, 0, 1)
     elif SIGHTS[sight]:
         space = {"name": "sRGB1+CVD", "cvd_type": SIGHTS[sight], "severity": 100}
         colours = np.clip(cspace_convert(colours, space, "sRGB1"), 0, 1)
@@ -230,18 +228,18 @@ def check_texts(figure):
 
 def check_colours(figure):
     """Return the pairs of colours that somebody cannot tell apart."""
-    return close_pairs({tuple(mark["colour"]) for mark in figure["marks"]}, SIGHTS, DISTANCE)
+    return close_pairs({tuple(mark["colour"]) for mark in figure["marks"]})
 
 
-def close_pairs(colours, sights, least):
-    """Return the pairs of colours that lie less than a distance apart for a way of seeing."""
+def close_pairs(colours, sights=SIGHTS):
+    """Return the pairs of colours that lie too close together for a way of seeing."""
     colours, found = sorted(colours), []
-    for sight in sights if len(colours) > 1 else ():
-        places = seen(colours, sight)
-        for one, other in itertools.combinations(zip(colours, places, strict=True), 2):
-            distance = np.linalg.norm(one[1] - other[1])
-            if distance < least:
-                found.append(f"{one[0]} and {other[0]} for {sight}: {distance:.1f}")
+    for sight in sights if colours else ():
+        places = zip(colours, seen(colours, sight), strict=True)
+        for (one, here), (other, there) in itertools.combinations(places, 2):
+            distance = np.linalg.norm(here - there)
+            if distance < DISTANCE:
+                found.append(f"{one} and {other} for {sight}: {distance:.1f}")
     return found
 
 

@@ -25,6 +25,11 @@ def markdown_of(notebook):
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
 
+def text_of(path):
+    """Return the Markdown of a page or of a notebook."""
+    return markdown_of(read(path)) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
+
+
 def without_blocks(markdown):
     """Return Markdown without its blocks of code."""
     return re.sub(r"^(```|~~~).*?^\1", "", markdown, flags=re.MULTILINE | re.DOTALL)

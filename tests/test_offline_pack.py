@@ -15,44 +15,22 @@ import pytest
 from helpers import data
 
 ROOT = Path(__file__).resolve().parents[1]
-# Puts up the loopback device of a fresh network namespace: a kernel and its client talk over it.
-LOOPBACK = """
-import fcntl, os, socket, struct, sys
-device = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-fcntl.ioctl(device, 0x8914, struct.pack("16sh", b"lo", 1))
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
-NOWHERE = "http://127.0.0.1:9"
+NOWHERE = "http://127.0.0.1:9"  # a proxy that is not there
 pytestmark = [pytest.mark.mnist, pytest.mark.weekly]
 
 
-def run(command, network=False, fresh=True, limit=None, **options):
-    """Run a command, by itself without a network and without this machine's settings for pip."""
+def run(command, network=False, **options):
+    """Run a command, by itself without this machine's settings for pip and with no way out."""
     environment = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
-    if fresh:
+    if not network:
         kept = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "TEMP", "USERPROFILE", "APPDATA")
         environment = {key: os.environ[key] for key in kept if key in os.environ}
-        environment["PIP_CONFIG_FILE"] = os.devnull
-    if not network:
-        command = [*no_network(), *command]
-        environment.update(http_proxy=NOWHERE, https_proxy=NOWHERE)
+        environment.update(PIP_CONFIG_FILE=os.devnull, http_proxy=NOWHERE, https_proxy=NOWHERE)
     environment.update(options.pop("env", {}), PYTHONUTF8="1")
     return subprocess.run(
         list(map(str, command)), env=environment, capture_output=True, text=True,
-        encoding="utf-8", errors="replace", preexec_fn=limit, **options,
+        encoding="utf-8", errors="replace", **options,
     )  # fmt: skip
-
-
-def no_network():
-    """Return what starts a command in a network namespace with loopback only, where that can be.
-
-    Elsewhere the network is refused by a proxy that is not there.
-    """
-    for flags in ("-n", "-rn") if shutil.which("unshare") else ():
-        command = ["unshare", flags, sys.executable, "-c", LOOPBACK]
-        if subprocess.run([*command, "true"], capture_output=True).returncode == 0:
-            return command
-    return []
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +44,7 @@ def folder():
 def pack(folder):
     """Make the real pack, with all wheels, as `make offline-pack` does."""
     command = [sys.executable, "-m", "tools.offline_pack", "--out", folder / "pack"]
-    done = run(command, network=True, fresh=False, cwd=ROOT)
+    done = run(command, network=True, cwd=ROOT)
     if done.returncode and "network" in done.stderr and os.environ.get("CI") != "true":
         pytest.skip(f"connect to the network, to collect wheels: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
@@ -75,9 +53,11 @@ def pack(folder):
 
 @pytest.fixture
 def project(pack, tmp_path):
-    """Return a copy of the project, with MNIST and without git: one notebook, one package."""
-    ignore = shutil.ignore_patterns(".venv", "0[1-9]_*")
+    """Return a copy of the project, with MNIST and without git: one lesson, one package."""
+    ignore = shutil.ignore_patterns(".venv")
     project = shutil.copytree(pack / "mnist-CNN", tmp_path / "project", ignore=ignore)
+    head, first, *_ = (project / "lessons.toml").read_text(encoding="utf-8").split("[[lesson]]")
+    (project / "lessons.toml").write_text(f"{head}[[lesson]]{first}", encoding="utf-8")
     (project / "requirements.txt").write_text("tqdm\n", encoding="utf-8")
     return project
 
@@ -97,16 +77,13 @@ def names_in(folder):
 # What is in it --------------------------------------------------------------------------------
 
 
-def test_pack_has_the_project_with_verified_data(pack):
+def test_pack_has_the_project_with_verified_data_and_a_short_readme(pack):
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     tracked = {name for name in listed.stdout.splitlines() if (ROOT / name).is_file()}
     mnist = {name for name in names_in(pack / "mnist-CNN") if name.startswith("data/")}
     assert tracked <= names_in(pack / "mnist-CNN") and len(mnist) == 4
     (train_images, _), (test_images, _) = data.read_folder(pack / "mnist-CNN" / "data" / "mnist")
     assert (len(train_images), len(test_images)) == (60_000, 10_000)
-
-
-def test_readme_is_short_and_names_no_machine(pack):
     text = (pack / "README.txt").read_text(encoding="utf-8")
     assert len([line for line in text.splitlines() if line]) <= 14
     assert "{}.{}".format(*sys.version_info) in text
@@ -156,67 +133,52 @@ def test_pack_is_replaced_by_a_complete_one(project, pack):
 
 
 @pytest.fixture
-def old(project):
-    """Put something in the pack's place that must outlive a failure."""
+def build(project):
+    """Return the folder for the pack; what is in the pack's place must outlive a failure."""
     old = project / "build" / "offline-pack" / "wheels" / "old"
     old.parent.mkdir(parents=True)
     old.touch()
-    return old
+    return project / "build"
 
 
-def check_failure(done, old, *words):
+def check_failure(done, build, *words):
     """Check that one or two plain lines say what is wrong, and that only the old pack is there."""
     lines = done.stderr.splitlines()
     assert done.returncode == 1 and 1 <= len(lines) <= 2, done.stderr
     assert all(word in done.stderr for word in words), done.stderr
-    check_untouched(old)
+    assert names_in(build) == {"offline-pack/wheels/old"}
 
 
-def check_untouched(old):
-    """Check that the old pack is as it was."""
-    assert names_in(old.parent.parent) == {"wheels/old"}
-
-
-def test_no_mnist_is_said(project, pack, old):
+def test_no_mnist_is_said(project, pack, build):
     shutil.rmtree(project / "data")
     done = make_small_pack(project, pack)
-    check_failure(done, old, "could not be downloaded", "MNIST_DIR")
-    assert names_in(project / "build") == {"offline-pack/wheels/old"}
+    check_failure(done, build, "could not be downloaded", "MNIST_DIR")
 
 
-def test_no_network_is_said(project, old):
+def test_no_network_is_said(project, build):
     done = run([sys.executable, "-m", "tools.offline_pack"], cwd=project)
-    check_failure(done, old, "No matching distribution", "network")
-    assert names_in(project / "build") == {"offline-pack/wheels/old"}
-
-
-def limit_file_size(size):
-    """Return what makes a disk that takes no file larger than this, in bytes."""
-    resource = pytest.importorskip("resource", reason="Windows has no limit of this kind")
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    check_failure(done, build, "No matching distribution", "network")
 
 
 @pytest.mark.parametrize(("size", "says"), [(5_000_000, "written"), (11_000_000, "wheels")])
-def test_full_disk_is_said(project, pack, old, size, says):
+def test_full_disk_is_said(project, pack, build, size, says):
+    resource = pytest.importorskip("resource", reason="Windows has no limit of this kind")
     (project / "requirements.txt").write_text("numpy\n", encoding="utf-8")
-    done = make_small_pack(project, pack, limit=limit_file_size(size))
-    check_failure(done, old, says, "too large", "as it was")
-    assert names_in(project / "build") == {"offline-pack/wheels/old"}
+    limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))}
+    done = make_small_pack(project, pack, **limits)
+    check_failure(done, build, says, "too large", "as it was")
 
 
-def test_what_is_not_a_pack_is_left_alone(project, pack, old):
-    (old.parent.parent / "mine").touch()
-    old.unlink()
-    old.parent.rmdir()
+def test_what_is_not_a_pack_is_left_alone(project, pack, build):
+    mine = (build / "offline-pack" / "wheels").rename(build / "offline-pack" / "mine")
     done = make_small_pack(project, pack)
     assert done.returncode == 1 and "not a pack" in done.stderr
-    assert names_in(project / "build") == {"offline-pack/mine"}
+    assert mine.is_dir() and names_in(build) == {"offline-pack/mine/old"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_kill_leaves_the_old_pack_and_the_next_run_succeeds(project, pack, old):
-    out = old.parent.parent
-    part = out.with_name("offline-pack.part")
+def test_kill_leaves_the_old_pack_and_the_next_run_succeeds(project, pack, build):
+    part = build / "offline-pack.part"
     command = [sys.executable, "-m", "tools.offline_pack"]
     with subprocess.Popen(
         command, cwd=project, stdout=subprocess.DEVNULL, start_new_session=True
@@ -225,7 +187,7 @@ def test_kill_leaves_the_old_pack_and_the_next_run_succeeds(project, pack, old):
             assert making.poll() is None
             time.sleep(0.01)
         os.killpg(making.pid, signal.SIGKILL)
-    assert part.exists()
-    check_untouched(old)
+    assert part.exists() and names_in(build / "offline-pack") == {"wheels/old"}
     assert make_small_pack(project, pack).returncode == 0
-    assert not part.exists() and not old.exists() and (out / "README.txt").is_file()
+    assert [path.name for path in build.iterdir()] == ["offline-pack"]
+    assert "wheels/old" not in names_in(build / "offline-pack")

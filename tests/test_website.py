@@ -65,20 +65,18 @@ def find_pale(page):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_words_stand_out(folder, page, name):
-    page.goto((folder / name).as_uri())
-    assert find_pale(page) == set()
-    page.add_style_tag(content="a, button { color: #7a7a7a !important }")
-    assert find_pale(page) != set()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_page_is_whole_and_fits(folder, page, name):
+def test_page_is_whole_legible_and_fits(folder, page, name):
     page.goto((folder / name).as_uri())
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     without = "all => all.filter(one => !one.alt.trim()).length"
     assert page.eval_on_selector_all("img", without) == 0
     assert page.locator("h1").count() == 1
+    links = page.eval_on_selector_all("a", "all => all.map(one => one.getAttribute('href'))")
+    inside = {link.partition("#")[0] for link in links if ":" not in link} - {""}
+    assert {link for link in inside if not (folder / link).is_file()} == set()
+    assert find_pale(page) == set()
+    page.add_style_tag(content="a, button { color: #7a7a7a !important }")
+    assert find_pale(page) != set()
     assert {url.partition(":")[0] for url in page.asked} <= {"file", "data"}
     assert page.complaints == []
 
@@ -96,13 +94,3 @@ def test_a_visitor_draws_on_the_front_page_at_once(folder, page):
     page.mouse.up()
     assert pad.locator(".pad-says").inner_text().startswith("Read as 1")
     assert page.complaints == []
-
-
-def test_every_link_within_the_site_leads_somewhere(folder, browser):
-    page = browser.new_page()
-    for name in ("index.html", "card.html", f"{LATEST}.html"):
-        page.goto((folder / name).as_uri())
-        links = page.eval_on_selector_all("a", "all => all.map(one => one.getAttribute('href'))")
-        inside = {link.partition("#")[0] for link in links if ":" not in link} - {""}
-        assert {link for link in inside if not (folder / link).is_file()} == set()
-    page.close()

@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import functools
 import json
-import math
 import random
 import re
 import sys
@@ -23,6 +22,9 @@ from dataclasses import dataclass
 
 from tools import lessons, numbers, publish, sources, texts, timetable
 
+EXERCISE = re.compile(
+    r"^### Exercise (?P<number>\d\d\.\d).*\((?P<minutes>\d+) minutes\)", re.MULTILINE
+)
 NAMED = re.compile(r"\b[Nn]otebooks? ((?:\d\d(?:, | and | to | or )?)+)")
 CPU = r"the CPU needs (?:less than|up to) (\d+) minutes?\b"
 ROW = re.compile(r"^\| \[(\d\d)\b[^\]]*\]\(\1_.+$", re.MULTILINE)
@@ -32,8 +34,8 @@ ROW = re.compile(r"^\| \[(\d\d)\b[^\]]*\]\(\1_.+$", re.MULTILINE)
 class Finding:
     """A number of a page, with its source; without one it is None."""
 
-    page: str
-    cell: int
+    page: texts.Page
+    place: int  # of its cell among those of the page
     number: numbers.Number
     source: str | None
 
@@ -48,16 +50,16 @@ def check(page, claims):
 
 def check_cell(page, place, claims):
     """Return a `Finding` for each number of a cell of a page."""
-    cell, section, text = page.cells[place]
+    _, section, text = page.cells[place]
     named = name_structure(page, text)
-    named |= dict(claims.find(page.name, text))
-    named |= dict(publish.find_written(page.name, text))
+    named |= claims.find(page.name, text)
+    named |= publish.find_written(page.name, text)
     findings = []
     for number in numbers.find_numbers(text):
         source = named.get(number.start) or find_shown(page, section, number)
         if source == sources.SHOWN and not is_shown(page, section, number):
             source = None
-        findings.append(Finding(page.name, cell, number, source))
+        findings.append(Finding(page, place, number, source))
     return findings
 
 
@@ -70,10 +72,11 @@ def name_structure(page, text):
     items = list(re.finditer(r"^(\d+)\. ", text, re.MULTILINE))
     if [int(item[1]) for item in items] == list(range(1, len(items) + 1)):
         named |= {item.start(1): "its place in a list" for item in items}
+    words = {number.start: number.words for number in numbers.find_numbers(text)}
     for mention in NAMED.finditer(text):
         for number in re.finditer(r"\d\d", mention[1]):
             place = mention.start(1) + number.start()
-            if fits_lesson(number[0], sentence_around(text, place)):
+            if fits_lesson(number[0], words.get(place, frozenset())):
                 named[place] = f"lesson {number[0]}, which its sentence is about"
     if page.copied:
         named |= {place: "the lesson, word for word" for place in find_copied(page.copied, text)}
@@ -84,53 +87,40 @@ def name_structure(page, text):
 
 def name_times(page, text):
     """Return the places of the minutes that a lesson states, if they are those that are counted."""
-    named, whole = {}, "\n\n".join(text for _, _, text in page.cells)
-    exercises = list(re.finditer(sources.EXERCISE, whole, re.MULTILINE))
-    wanted = [f"{page.lesson.number}.{i}" for i in range(1, len(exercises) + 1)]
-    total = sum(int(exercise["minutes"]) for exercise in exercises)
-    stated = re.search(r"(\d+) for the exercises", whole)
-    agree = [e["number"] for e in exercises] == wanted and (not stated or int(stated[1]) == total)
-    for match in re.finditer(sources.EXERCISE, text, re.MULTILINE) if agree else ():
+    named, number = {}, page.lesson.number
+    exercises = list(EXERCISE.finditer(page.prose))
+    total = str(sum(int(exercise["minutes"]) for exercise in exercises))
+    wanted = [f"{number}.{i}" for i in range(1, len(exercises) + 1)]
+    agree = [exercise["number"] for exercise in exercises] == wanted
+    agree = agree and re.findall(r"(\d+) for the exercises", page.prose) == [total]
+    for match in EXERCISE.finditer(text) if agree else ():
         named[match.start("number")] = "its place among the exercises"
         named[match.start("minutes")] = "the minutes of the exercises, which add up"
     for match in re.finditer(r"(\d+) for the exercises", text) if agree else ():
         named[match.start(1)] = "the sum of the exercises' minutes"
-    lesson, mapped = page.lesson, read_map().get(page.lesson.number)
+    reading, *_, cpu = read_map().get(number, ("", ""))
     for match in re.finditer(r"(\d+) minutes to read", text):
-        near = abs(int(match[1]) - timetable.count_reading(lesson.number)) <= 3
-        if near and match[1] == (mapped[0] if mapped else match[1]):
+        if match[1] == reading and abs(int(reading) - timetable.count_reading(number)) <= 3:
             named[match.start(1)] = "tools.timetable, which counts the words"
     for match in re.finditer(CPU, text):
-        if match[1] == (mapped[-1] if mapped else str(math.ceil(lesson.seconds / 60))):
-            named[match.start(1)] = "the map in lesson 00, or the limit in lessons.toml"
+        if match[1] == cpu:
+            named[match.start(1)] = "the map in lesson 00"
     return named
 
 
 @functools.cache
 def read_map():
-    """Return the minutes in the map of lesson 00: `{lesson: [(reading, exercises,) CPU]}`."""
-    text = "\n".join(
-        text for _, _, text in texts.read_notebook(lessons.find_lesson("00").path).cells
-    )
-    return {row[1]: re.findall(r"\| (\d+) min\b", row[0]) for row in re.finditer(ROW, text)}
-
-
-@functools.cache
-def state_minutes(number):
-    """Return the minutes that a lesson itself states, as the map in lesson 00 should have them."""
-    exercises = timetable.count_exercises(number)
-    stated = re.search(CPU, timetable.read_opening(number))
-    minutes = [timetable.state_reading(number), *([exercises] if exercises else [])]
-    return [*map(str, minutes), stated[1] if stated else ""]
+    """Return the minutes in the map of lesson 00: `{lesson: [reading, (exercises,) CPU]}`."""
+    rows = ROW.finditer(timetable.read_prose("00"))
+    return {row[1]: re.findall(r"\| (\d+) min\b", row[0]) for row in rows}
 
 
 def name_map(text):
     """Return the places of the minutes in the map, if the lessons state the same."""
     named = {}
-    known = {lesson.number for lesson in lessons.read_lessons()}
-    for row in (row for row in re.finditer(ROW, text) if row[1] in known):
+    for row in (row for row in ROW.finditer(text) if row[1] in describe_lessons()):
         minutes = list(re.finditer(r"\| (\d+) min\b", row[0]))
-        for minute, stated in zip(minutes, state_minutes(row[1]), strict=False):
+        for minute, stated in zip(minutes, timetable.state_minutes(row[1]), strict=False):
             if minute[1] == stated:
                 named[row.start() + minute.start(1)] = f"lesson {row[1]}, which says the same"
     return named
@@ -146,20 +136,14 @@ def find_copied(lesson, text):
     return places
 
 
-def sentence_around(text, place):
-    """Return the words of the sentence, or of the row, in which a place lies."""
-    return next((n.words for n in numbers.find_numbers(text) if n.start == place), frozenset())
-
-
 @functools.cache
 def describe_lessons():
     """Return the words of each lesson's row in the list and of its headings: `{number: stems}`."""
     described = {}
     for lesson in lessons.read_lessons():
-        page = texts.read_notebook(lesson.path)
-        headings = re.findall(r"^#+ .+", "\n".join(text for _, _, text in page.cells), re.MULTILINE)
-        row = " ".join((lesson.title, lesson.question, lesson.able))
-        described[lesson.number] = numbers.stems(" ".join([row, *headings]))
+        headings = re.findall(r"^#+ .+", timetable.read_prose(lesson.number), re.MULTILINE)
+        row = (lesson.title, lesson.question, lesson.able)
+        described[lesson.number] = numbers.stems(" ".join([*row, *headings]))
     return described
 
 
@@ -186,14 +170,15 @@ def is_shown(page, section, number):
 
 
 def _best(page, section, number, values):
-    """Return the fit of what is shown and fits a sentence best, and that; a fit of -1 is none."""
+    """Return the best fit to a sentence of what is shown, and that; a fit of -1 is none."""
+    if re.fullmatch(r"0\d", number.text):  # a lesson's
+        return -1, None
     shown = [
-        (_fit(n, number) + (where == section), i)
-        for i, (where, n) in enumerate(page.evidence.get(values, ()))
-        if where <= section and _compatible(n.unit, number.unit) and not number.is_lesson
+        (_fit(n, number) + (where == section), n)
+        for where, n in page.evidence.get(values, ())
+        if where <= section and _compatible(n.unit, number.unit)
     ]
-    fit, i = max(shown, default=(-1, None))
-    return fit, None if i is None else page.evidence[values][i][1]
+    return max(shown, key=lambda pair: pair[0], default=(-1, None))
 
 
 def _fit(shown, written):
@@ -220,75 +205,79 @@ def main(arguments=None):
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     pages, claims = texts.read_pages(), sources.read_claims()
     if options.mutate:
-        return print_mutations(mutate(pages, claims, options.mutate, options.seed))
-    findings = [finding for page in pages for finding in check(page, claims)]
-    if options.mend:
-        mend(pages, [finding for finding in findings if not finding.source], claims)
+        print_mutations(mutate(pages, claims, options.mutate, options.seed))
         return 0
-    for found in findings:
-        if found.source:
-            print(f"{found.page} [{found.cell}] {found.number.text}: {found.source}")
-    missing = [finding for finding in findings if not finding.source]
-    problems = [*claims.wrong, *claims.find_stale(pages), *dict.fromkeys(explain(pages, missing))]
-    print(*problems, sep="\n", end="\n" if problems else "")
-    print(f"{len(findings)} numbers, {len(missing)} of them without a source.")
+    findings = [finding for page in pages for finding in check(page, claims)]
+    advice = list(advise([finding for finding in findings if not finding.source]))
+    stale = claims.find_stale(pages)
+    if options.mend:
+        mend(advice, stale)
+        return 0
+    problems = [*claims.wrong, *(what for _, what, _ in advice)]
+    problems += [f"{claim}: stands nowhere there; mend or delete it." for claim in stale]
+    print_findings(findings, dict.fromkeys(problems))
     return 1 if problems else 0
 
 
-def explain(pages, missing):
-    """Say which numbers have no source, and for each group of them the line to add."""
-    for page, section, text, group in group_missing(pages, missing):
-        if block := find_block(page, text, group):
-            yield f"{page.name}, block {block}: run python -m tools.publish"
+def print_findings(findings, problems):
+    """Print the source of each number, what is to be done, and how much that is."""
+    for found in findings:
+        if found.source:
+            cell = found.page.cells[found.place][0]
+            print(f"{found.page.name} [{cell}] {found.number.text}: {found.source}")
+    for problem in problems:
+        print(problem)
+    missing = sum(not finding.source for finding in findings)
+    print(f"{len(findings)} numbers, {missing} of them without a source.")
+
+
+def advise(missing):
+    """Say what the numbers without a source need, those that stand close together at once.
+
+    Yields:
+        `(name of the page, what to do, line for claims.toml)`; its source is "?" if somebody has
+        to find it, and the line is None where tools.publish has to write.
+    """
+    for group in group_missing(missing):
+        page, (cell, section, text) = group[0].page, group[0].page.cells[group[0].place]
+        start, end = group[0].number.start, group[-1].number.end
+        if block := publish.find_block(page.name, text, start):
+            yield page.name, f"{page.name}, block {block}: run python -m tools.publish", None
             continue
-        which = ", ".join(finding.number.text for finding in group)
+        source = "shown" if all(is_shown(page, section, f.number) for f in group) else "?"
+        source = "cited: the work itself" if "## Further reading" in text[:start] else source
+        words = json.dumps(quote(text, start, end), ensure_ascii=False)  # TOML reads it too
+        line = f'{words} = "{source}"'
         yield (
-            f"{page.name}, cell {group[0].cell}: {which}: no source. Show it in an output, or add "
-            f"to claims.toml under {sources.name_table(page.name)}:\n"
-            f"  {propose(page, section, text, group)}"
+            page.name,
+            f"{page.name}, cell {cell}: {', '.join(f.number.text for f in group)}: no source. Show "
+            f"it in an output, or add to claims.toml under {sources.name_table(page.name)}:\n"
+            f"  {line}",
+            line,
         )
 
 
-def find_block(page, text, group):
-    """Return the block in which numbers stand, on a page that tools.publish fills, or None."""
-    filled = page.name in publish.PAGES
-    return publish.find_block(text, group[0].number.start) if filled else None
-
-
-def propose(page, section, text, group):
-    """Return a line for claims.toml; its source is "?" if somebody has to find it."""
-    shown = all(is_shown(page, section, finding.number) for finding in group)
-    cited = "## Further reading" in text[: group[0].number.start]
-    source = "cited: the work itself" if cited else "shown" if shown else "?"
-    words = quote(text, group[0].number.start, group[-1].number.end)
-    return f'{json.dumps(words, ensure_ascii=False)} = "{source}"'  # JSON that TOML reads too
-
-
-def mend(pages, missing, claims):
+def mend(advice, stale):
     """Add the lines that are missing to claims.toml, and take out those that stand nowhere."""
-    lines = [
-        (page.name, propose(page, section, text, group))
-        for page, section, text, group in group_missing(pages, missing)
-        if not find_block(page, text, group)
-    ]
-    open_ones = sum(line.endswith('"?"') for _, line in lines)
-    taken = sources.edit(lines, claims.list_stale(pages))
-    print(f"claims.toml: {len(lines)} lines added, {taken} taken out; {open_ones} need a source.")
+    lines = [(page, line) for page, _, line in advice if line]
+    sources.edit(lines, stale)
+    unknown = sum(line.endswith('"?"') for _, line in lines)
+    print(f"claims.toml: {len(lines)} added, {len(stale)} taken out; {unknown} need a source.")
 
 
-def group_missing(pages, missing):
-    """Put numbers that stand close to each other together: `(page, section, text, findings)`."""
-    cells = {(page.name, c): (page, s, text) for page in pages for c, s, text in page.cells}
+def group_missing(missing):
+    """Put the findings together that stand close to each other in a cell, a list of lists."""
     groups = []
     for finding in missing:
-        place = (finding.page, finding.cell)
-        last = groups[-1][-1] if groups else None
-        between = cells[place][2][last.number.end : finding.number.start] if last else "|"
-        if last and (last.page, last.cell) == place and re.fullmatch(r"[^|.!?]{0,30}", between):
+        last = groups[-1][-1] if groups else finding
+        text = finding.page.cells[finding.place][2]
+        between = text[last.number.end : finding.number.start]
+        together = (last.page.name, last.place) == (finding.page.name, finding.place)
+        if groups and together and re.fullmatch(r"[^|.!?]{0,30}", between):
             groups[-1].append(finding)
         else:
             groups.append([finding])
-    return [(*cells[group[0].page, group[0].cell], group) for group in groups]
+    return groups
 
 
 def quote(text, start, end):
@@ -317,7 +306,7 @@ def mutate(pages, claims, times, seed):
     ]
     tried = []
     for page, i, number in chance.sample(everything, min(times, len(everything))):
-        changed = numbers.change_digit(number, chance)
+        changed = chance.choice(numbers.change_digit(number.text))
         cell, section, text = page.cells[i]
         text = text[: number.start] + changed + text[number.end :]
         cells = [*page.cells[:i], (cell, section, text), *page.cells[i + 1 :]]
@@ -333,7 +322,6 @@ def print_mutations(tried):
         if not noticed:
             print(f"{page}, cell {cell}: {number.text} as {changed} was not noticed.")
     print(f"{sum(noticed for *_, noticed in tried)} of {len(tried)} changed digits were noticed.")
-    return 0
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ DIGITS = r"\d{1,3}(?:[,_]\d{3})+(?:\.\d+)?|\d+\.\d+(?:\.\d+)*|\d+"
 START = r"(?<![\w.,])(?<![A-Za-z]-)"  # neither within a name, such as conv2d_1, nor within a number
 NUMBER = re.compile(rf"{START}(?:{DIGITS})(?:e[+-]?\d+)?(?![\d_])")
 SHAPE = re.compile(rf"{START}(?:{DIGITS})(?: ?[×x·] ?(?:{DIGITS}))+(?!\w|[.,]\d)|\b\d+:\d\d\b")
-UNITS = {
-    "%": r"%|per cent",
-    "time": r"(?:s|ms|min|minutes?|seconds?|hours?|days?)\b",
-    "bytes": r"(?:kB|KB|MB|GB|bytes?|megabytes)\b",
-    "times": r"×|times\b",
-}
 # The unit may follow later, as in "from 1.5 to 2 s".
 LATER = rf"(?:\s?(?:,|–|and|or|to|until)\s?(?:{DIGITS}))*[ \n-]?"
+UNITS = {
+    "%": re.compile(rf"{LATER}(?:%|per cent)"),
+    "time": re.compile(rf"{LATER}(?:s|ms|min|minutes?|seconds?|hours?|days?)\b"),
+    "bytes": re.compile(rf"{LATER}(?:kB|KB|MB|GB|bytes?|megabytes)\b"),
+    "times": re.compile(rf"{LATER}(?:×|times\b)"),
+}
 NOT_PROSE = re.compile(
     r"^(```|~~~).*?^\1|`[^`\n]*`|\]\([^)\s]*\)|<!--.*?-->|<[^>\n]*>|https?:[^\s)]+|(?:arXiv|doi):\S+",
     re.MULTILINE | re.DOTALL,
@@ -43,11 +43,6 @@ class Number:
         return self.start + len(self.text)
 
     @property
-    def is_lesson(self):
-        """Tell whether it is written as the number of a lesson, such as 03."""
-        return re.fullmatch(r"0\d", self.text) is not None
-
-    @property
     def values(self):
         """Return its value as a tuple, with more than one member for a shape."""
         return value_of(self.text)
@@ -67,14 +62,11 @@ def stems(text):
     return frozenset(word.lower()[:5] for word in words if word.lower() not in COMMON)
 
 
-def hide(match):
-    """Blank a match and keep its length, so that places stay."""
-    return re.sub(r"[^\n]", " ", match[0])
-
-
+@functools.cache
 def find_numbers(markdown):
     """Return the numbers of the prose of a Markdown text, in order, a list of `Number`."""
-    return _find(NOT_PROSE.sub(hide, markdown), SENTENCE, markdown)
+    blank = NOT_PROSE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), markdown)  # as long
+    return _find(blank, SENTENCE, markdown)
 
 
 def find_shown(text):
@@ -91,51 +83,41 @@ def find_shown(text):
 def _find(text, separator, original):
     """Find numbers, with what stands around them."""
     found, begin = [], 0
-    ends = [*(match.start() for match in separator.finditer(text)), len(text)]
-    for end in ends:
+    for end in [*(match.start() for match in separator.finditer(text)), len(text)]:
         sentence = stems(original[begin:end])
-        taken = []
-        for pattern in (SHAPE, NUMBER):
-            for match in pattern.finditer(text, begin, end):
-                if not any(a < match.end() and match.start() < b for a, b in taken):
-                    taken.append(match.span())
-                    after = re.match(r"[^\w\n]{0,3}([A-Za-z]{3,})", text[match.end() : end])
-                    stem = after[1].lower()[:5] if after else ""
-                    unit = _unit(text, match.end())
-                    around = original[max(begin, match.start() - 30) : min(end, match.end() + 30)]
-                    near = stems(around) & sentence
-                    found.append(Number(match[0], match.start(), unit, stem, sentence, near))
+        shapes = list(SHAPE.finditer(text, begin, end))
+        singles = [
+            match
+            for match in NUMBER.finditer(text, begin, end)
+            if not any(s.start() < match.end() and match.start() < s.end() for s in shapes)
+        ]
+        for match in shapes + singles:
+            after = re.match(r"[^\w\n]{0,3}([A-Za-z]{3,})", text[match.end() : end])
+            stem = after[1].lower()[:5] if after else ""
+            around = original[max(begin, match.start() - 30) : min(end, match.end() + 30)]
+            unit, near = _unit(text, match.end()), stems(around) & sentence
+            found.append(Number(match[0], match.start(), unit, stem, sentence, near))
         begin = end
     return sorted(found, key=lambda number: number.start)
 
 
-@functools.cache
-def _unit_patterns():
-    """Return the compiled pattern of each unit."""
-    return {name: re.compile(LATER + f"(?:{unit})") for name, unit in UNITS.items()}
-
-
 def _unit(text, end):
     """Return the unit that follows a number."""
-    patterns = _unit_patterns().items()
-    return next((name for name, pattern in patterns if pattern.match(text, end)), "")
+    return next((name for name, pattern in UNITS.items() if pattern.match(text, end)), "")
 
 
-def change_digit(number, random):
-    """Return the text of a number with one of its digits changed, and nothing else."""
-    places = [i for i, character in enumerate(number.text) if character.isdigit()]
-    place = random.choice(places)
-    digit = random.choice([d for d in "0123456789" if d != number.text[place]])
-    return number.text[:place] + digit + number.text[place + 1 :]
+def change_digit(text):
+    """Return what a number may be when one of its digits is another, a list of texts."""
+    return [
+        text[:i] + digit + text[i + 1 :]
+        for i, character in enumerate(text)
+        if character.isdigit()
+        for digit in "0123456789"
+        if digit != character
+    ]
 
 
 @functools.cache
 def neighbours(text):
     """Return the values that a number has when one of its digits is another, a set of tuples."""
-    return {
-        value_of(text[:i] + digit + text[i + 1 :])
-        for i, character in enumerate(text)
-        if character.isdigit()
-        for digit in "0123456789"
-        if digit != character
-    } - {value_of(text)}
+    return {value_of(changed) for changed in change_digit(text)} - {value_of(text)}

@@ -7,6 +7,7 @@ its place and moved there when it is complete.
 
 import argparse
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 
+from helpers import data
 from helpers.files import write_text
 from tools import lessons, pad, pages
 
@@ -80,7 +82,7 @@ def make_pack(out):
         raise PackError(f"{out} is there and is not a pack; it is left alone. Name another: --out.")
     if old.exists() and not out.exists():
         old.rename(out)  # a run that ended between the two renames below
-    remove(part)
+    shutil.rmtree(part, ignore_errors=True)
     try:
         copy_project(part / "mnist-CNN")
         copy_mnist(part / "mnist-CNN" / "data" / "mnist")
@@ -90,21 +92,15 @@ def make_pack(out):
         wheels = fetch_wheels(ROOT / "requirements.txt", part / "wheels")
         write_readme(part)
         size = sum(path.stat().st_size for path in part.rglob("*"))
-        remove(old)
+        shutil.rmtree(old, ignore_errors=True)
         if out.exists():
             out.rename(old)
         part.rename(out)
     finally:
-        remove(part)
-    remove(old)
+        shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
     print(f"{out}: {wheels} wheels, {len(paths)} pages, MNIST, {size / 1e9:.1f} GB in all.")
     print("Copy the whole folder; its README.txt says how to set up from it.")
-
-
-def remove(folder):
-    """Delete a folder of ours, if it is there."""
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def copy_project(folder):
@@ -130,17 +126,14 @@ def files_of_git():
 
 def copy_mnist(folder):
     """Copy the MNIST files, verified, and download them first where there are none."""
-    sys.path.insert(0, str(ROOT))
-    from helpers import data
-
-    source = find_mnist(data)
+    source = find_mnist()
     folder.mkdir(parents=True)
     names = {path: name for name, path in data.find_files(source).items()}
     for path, name in names.items():
         shutil.copyfile(path, folder / f"{name}{path.suffix}")
 
 
-def find_mnist(data):
+def find_mnist():
     """Return the first folder that holds MNIST, in the order that the notebooks look."""
     for folder in data.local_folders():
         try:
@@ -168,11 +161,11 @@ def fetch_wheels(requirements, folder):
         command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
     )
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["(no message)"]
-        errors = [line for line in lines if line.startswith("ERROR: ")]
-        cause = lines if not errors or errors[-1] == "ERROR: Exception:" else errors
+        lines = done.stderr.strip().splitlines()
+        errors = [line for line in lines if re.match(r"ERROR: (?!Exception:$)", line)]
+        cause = ["(no message)", *lines, *errors][-1]
         raise PackError(
-            f"pip could not collect the wheels: {cause[-1].removeprefix('ERROR: ')[:300]}\n"
+            f"pip could not collect the wheels: {cause.removeprefix('ERROR: ')[:300]}\n"
             "Check the network and the room on the disk. What was there is as it was."
         )
     return len(list(folder.glob("*.whl")))
@@ -181,7 +174,7 @@ def fetch_wheels(requirements, folder):
 def write_readme(folder):
     """Say in the pack how to set up from it."""
     text = README.format(
-        version=f"{sys.version_info[0]}.{sys.version_info[1]}",
+        version="{}.{}".format(*sys.version_info),
         system={"Darwin": "macOS"}.get(platform.system(), platform.system()),
         machine=platform.machine(),
         pip=next((folder / "wheels").glob("pip-*.whl")).name,

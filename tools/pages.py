@@ -27,15 +27,18 @@ CELLS = """{% extends 'basic/index.html.j2' %}
 {% block data_widget_view %}<p>What you would see here needs a kernel: open the notebook.</p>
 {% endblock %}
 {% block footer %}{% endblock %}"""
-PAGE = """<!DOCTYPE html>
+HEAD = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>{{ title }}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>{{ style | safe }}</style></head>
-<body>
+<body>"""
+PAGE = """
 {%- macro ways() %}
-{% if before %}<a href="{{ before.stem }}.html" rel="prev">← {{ before.title }}</a>{% endif %}
-{% if after %}<a class="next" href="{{ after.stem }}.html" rel="next">{{ after.title }} →</a>
+{% if before %}<a href="{{ before.file }}.html" rel="prev">←
+{{ before.number }} {{ before.title }}</a>{% endif %}
+{% if after %}<a class="next" href="{{ after.file }}.html" rel="next">
+{{- after.number }} {{ after.title }} →</a>
 {% endif %}
 {%- endmacro %}
 <header><a href="index.html">mnist-CNN</a>{{ ways() }}</header>
@@ -48,12 +51,7 @@ PAGE = """<!DOCTYPE html>
 <footer>{{ ways() }}</footer>
 </body></html>
 """
-INDEX = """<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>mnist-CNN</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>{{ style | safe }}</style></head>
-<body><main>
+INDEX = """<main>
 <h1>mnist-CNN: read handwritten digits with a network that you build and train</h1>
 {% if front %}{{ front | safe }}
 {% endif %}{% for name, part, cards in parts %}
@@ -134,12 +132,10 @@ def render(notebook, path, paths=()):
     return fill(PAGE, title=title, body=body, headings=headings, before=before, after=after)
 
 
-def fill(template, **values):
-    """Fill a template of ours."""
-    environment = Environment(autoescape=True)
-    return environment.from_string(template).render(
-        style=STYLE.read_text(encoding="utf-8"), **values
-    )
+def fill(template, title, **values):
+    """Fill a template of ours, below the head of a page."""
+    template = Environment(autoescape=True).from_string(HEAD + template)
+    return template.render(style=STYLE.read_text(encoding="utf-8"), title=title, **values)
 
 
 def find_title(notebook, otherwise):
@@ -166,24 +162,17 @@ def ask_first(notebook):
 
 
 def find_neighbours(path, paths):
-    """Return the pages before and after one, each with `stem` and `title`, or None.
+    """Return the lessons before and after a page that have a page too, or None.
 
     A lesson stands between lessons; solutions between their lesson and the next one.
     """
-    stems = [other.stem for other in paths]
+    stems, own = [other.stem for other in paths], path.stem.removesuffix("_solutions")
     series = [lesson for lesson in lessons.read_lessons() if lesson.file in stems]
     files = [lesson.file for lesson in series]
-    own = path.stem.removesuffix("_solutions")
     if own not in files:
         return None, None
-    place = files.index(own)
-    before = place if path.stem != own else place - 1
-    return tuple(
-        {"stem": series[i].file, "title": f"{series[i].number} {series[i].title}"}
-        if 0 <= i < len(series)
-        else None
-        for i in (before, place + 1)
-    )
+    series, place = [None, *series, None], files.index(own) + 1
+    return series[place - 1 if path.stem == own else place], series[place + 1]
 
 
 def relink(markdown):
@@ -215,6 +204,7 @@ def render_index(shown, front=""):
     listed = {path.stem for path in lessons.list_notebooks()}
     return fill(
         INDEX,
+        title="mnist-CNN",
         front=front,
         parts=[part for part in parts if part[2]],
         others=[(stem, find_title(shown[stem], stem)) for stem in shown if stem not in listed],

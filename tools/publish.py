@@ -46,19 +46,20 @@ def find_places(text):
 
 
 def find_written(name, text):
-    """Return the places of a page's text that its template wrote and nobody changed since."""
+    """Return the places that a page's template wrote and nobody changed: `{place: source}`."""
     blocks = render(name) if name in PAGES else {}
-    return [
-        (place, f"tools/templates/{name}.jinja, block {match['name']}")
+    return {
+        place: f"tools/templates/{name}.jinja, block {match['name']}"
         for match in find_places(text)
         if match["text"] == blocks.get(match["name"])
         for place in range(*match.span("text"))
-    ]
+    }
 
 
-def find_block(text, place):
-    """Return the name of the block in which a place of a text lies, or None."""
-    return next((m["name"] for m in find_places(text) if m.start() <= place < m.end()), None)
+def find_block(name, text, place):
+    """Return the name of the block in which a place of a page's text lies, or None."""
+    places = find_places(text) if name in PAGES else []
+    return next((m["name"] for m in places if m.start() <= place < m.end()), None)
 
 
 def fill(text, blocks, name):

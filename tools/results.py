@@ -6,8 +6,9 @@ import math
 import statistics
 
 import jinja2
+from scipy import stats
 
-from tools import lessons
+from tools import lessons, scores
 
 BENCHMARKS = lessons.ROOT / "benchmarks"
 MODELS = lessons.ROOT / "models"
@@ -22,11 +23,7 @@ def read_environment():
         `bench`, `benchmarks/notebooks.json` as `series`, the list of lessons as `lessons`.
     """
     environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        line_statement_prefix="%%",
-        autoescape=False,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {f.__name__: f for f in (percent, thousands, fixed, signed)}
     environment.globals |= {path.stem: _read(path) for path in sorted(MODELS.glob("*.json"))}
@@ -37,11 +34,9 @@ def read_environment():
         "parts": lessons.read_parts(),
         "median": median,
         "mean": statistics.fmean,
-        "spread": spread,
-        "compare": compare,
+        "spread": scores.spread,
+        "compare": scores.compare,
         "wilson": wilson,
-        "ceil": math.ceil,
-        "sqrt": math.sqrt,
     }
     return environment
 
@@ -88,24 +83,8 @@ def median(values):
     return statistics.median(math.inf if value is None else value for value in values)
 
 
-def spread(accuracies):
-    """Return the mean and its 95 % interval of some seeds, as `tools.scores` works them out."""
-    from tools import scores  # with NumPy and SciPy, which few texts need
-
-    return scores.spread(accuracies)
-
-
-def compare(runs, base):
-    """Return the mean and its 95 % interval of how many more errors runs make than a base's."""
-    from tools import scores
-
-    return scores.compare(runs, base)
-
-
 def wilson(errors, n):
     """Return Wilson's 95 % interval of an accuracy."""
-    from scipy import stats
-
     ends = stats.binomtest(n - errors, n).proportion_ci(0.95, method="wilson")
     return float(ends.low), float(ends.high)
 

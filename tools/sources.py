@@ -1,5 +1,6 @@
 """The sources of numbers that no output shows: `claims.toml`, each checked where it can be."""
 
+import functools
 import re
 import tomllib
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from tools import lessons, numbers, results
 FILE = lessons.ROOT / "claims.toml"
 EVERYWHERE = "everywhere"
 SHOWN = "claims.toml: shown"
-EXERCISE = r"^### Exercise (?P<number>\d\d\.\d).*\((?P<minutes>\d+) minutes\)"
 KINDS = 'needs a source: "shown", "= …", "in FILE", "refers: …", "cited: …" or "chosen: …".'
 
 
@@ -25,7 +25,10 @@ class Claim:
     text: str
     source: str
 
-    @property
+    def __str__(self):
+        return f'claims.toml [{self.page}] "{self.text}"'
+
+    @functools.cached_property
     def pattern(self):
         """Return a pattern that finds the text with any line breaks, and no part of a number."""
         words = r"\s+".join(re.escape(word) for word in self.text.split())
@@ -35,49 +38,33 @@ class Claim:
 
 
 class Claims:
-    """All entries of claims.toml."""
+    """All entries of claims.toml: those that hold, and in `wrong` what is wrong with the others."""
 
     def __init__(self, entries):
-        """Keep those that hold; `wrong` says what is wrong with the others."""
-        self.patterns, self.wrong = {}, []
-        for claim in entries:
-            if problem := verify(claim):
-                self.wrong.append(f'claims.toml [{claim.page}] "{claim.text}": {problem}')
-            else:
-                self.patterns.setdefault(claim.page, []).append((claim, claim.pattern))
+        problems = {claim: verify(claim) for claim in entries}
+        self.entries = [claim for claim, problem in problems.items() if not problem]
+        self.wrong = [f"{claim}: {problem}" for claim, problem in problems.items() if problem]
 
     def find(self, page, text):
-        """Return the places of a text for which an entry vouches: `[(place, source), …]`."""
-        entries = [*self.patterns.get(name_page(page), []), *self.patterns.get(EVERYWHERE, [])]
-        return [
-            (place, f"claims.toml: {claim.source}")
-            for claim, pattern in entries
-            for match in pattern.finditer(text)
+        """Return the places of a text for which an entry vouches: `{place: source}`."""
+        return {
+            place: f"claims.toml: {claim.source}"
+            for claim in self.entries
+            if claim.page in (name_page(page), EVERYWHERE)
+            for match in claim.pattern.finditer(text)
             for place in range(*match.span())
-        ]
-
-    def list_stale(self, pages):
-        """Return the entries whose text stands on none of these pages."""
-        texts = {name_page(p.name): "\n\n".join(text for _, _, text in p.cells) for p in pages}
-        texts[EVERYWHERE] = "\n\n".join(texts.values())
-        return [
-            claim
-            for page, entries in self.patterns.items()
-            for claim, pattern in entries
-            if not pattern.search(texts.get(page, ""))
-        ]
+        }
 
     def find_stale(self, pages):
-        """Say which entries stand on none of these pages."""
-        return [
-            f'claims.toml [{claim.page}] "{claim.text}": stands nowhere there; mend or delete it.'
-            for claim in self.list_stale(pages)
-        ]
+        """Return the entries whose text stands nowhere on their page, or on none of all pages."""
+        texts = {name_page(page.name): page.prose for page in pages}
+        texts[EVERYWHERE] = "\n\n".join(texts.values())
+        return [c for c in self.entries if not c.pattern.search(texts.get(c.page, ""))]
 
     def is_stale(self, page):
         """Tell whether an entry of a page stands nowhere on it."""
-        text = "\n\n".join(text for _, _, text in page.cells)
-        return not all(p.search(text) for _, p in self.patterns.get(name_page(page.name), ()))
+        name, prose = name_page(page.name), page.prose
+        return any(c.page == name and not c.pattern.search(prose) for c in self.entries)
 
 
 def read_claims(path=FILE):
@@ -90,9 +77,7 @@ def read_claims(path=FILE):
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise SystemExit(f"{path.name} cannot be read: {error}.") from None
-    return Claims(
-        Claim(page, text, source) for page in tables for text, source in tables[page].items()
-    )
+    return Claims(Claim(page, *entry) for page, table in tables.items() for entry in table.items())
 
 
 def name_page(name):
@@ -113,27 +98,24 @@ def edit(added, stale, path=FILE):
     Args:
         added: a list of `(page, line)`.
         stale: a list of `Claim`.
-
-    Returns:
-        How many lines were taken out.
     """
-    gone = {(name_table(claim.page), claim.text) for claim in stale}
-    waiting, table, out = {}, "", []
+    head, *parts = re.split(r"^(?=\[)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    tables = {}
+    for heading, *lines in (part.split("\n") for part in parts):
+        tables[heading] = {_read_key(line): line for line in lines if line}
+    for claim in stale:
+        del tables[name_table(claim.page)][claim.text]
     for page, line in added:
-        waiting.setdefault(name_table(page), {})[next(iter(tomllib.loads(line)))] = line
-    for line in path.read_text(encoding="utf-8").splitlines():
-        table = line if line.startswith("[") else table
-        key = next(iter(tomllib.loads(line))) if re.match(r"[\"']", line) else None
-        better = waiting.get(table, {}).pop(key, line)  # it may be there, and wait for its source
-        if (table, key) not in gone:
-            out.append(better if line.endswith('"shown"') else line)
-    for heading, rest in waiting.items():
-        if heading not in out:
-            out += ["", heading]
-        place = out.index(heading) + 1
-        out[place:place] = rest.values()
-    write_text(path, "\n".join(out) + "\n")
-    return len(gone)
+        table, key = tables.setdefault(name_table(page), {}), _read_key(line)
+        if table.get(key, '"shown"').endswith('"shown"'):  # any other waits for its source
+            table[key] = line
+    texts = ["\n".join([heading, *table.values()]) for heading, table in tables.items()]
+    write_text(path, head + "\n\n".join(texts) + "\n")
+
+
+def _read_key(line):
+    """Return the text that a line of claims.toml gives a source for."""
+    return next(iter(tomllib.loads(line)), line)
 
 
 def verify(claim):

@@ -19,6 +19,11 @@ class Page:
     lesson: lessons.Lesson | None = None
     copied: str = ""  # the text of the lesson that solutions may repeat
 
+    @property
+    def prose(self):
+        """Return all its Markdown."""
+        return "\n\n".join(text for _, _, text in self.cells)
+
 
 def read_pages():
     """Return all pages: lessons, solutions and files, a list of `Page`."""
@@ -29,7 +34,7 @@ def read_pages():
         pages.append(main)
         if lesson.exercises:
             solved = read_notebook(lesson.solutions, lesson)
-            solved.copied = "\n\n".join(text for _, _, text in main.cells)
+            solved.copied = main.prose
             for value, shown in main.evidence.items():
                 solved.evidence[value] = [(0, n) for _, n in shown] + solved.evidence.get(value, [])
             pages.append(solved)
@@ -55,11 +60,10 @@ def read_outputs(cell):
     """Return the texts of a code cell's outputs; of a table as HTML, a line for each row."""
     for output in cell.get("outputs", []):
         data = output.get("data", {})
-        table = "".join(data.get("text/html", ""))
-        if table:
+        if table := "".join(data.get("text/html", "")):
             table = re.sub(r"<style.*?</style>", "", table, flags=re.DOTALL)
-            rows = re.split(r"</tr>", table)
-            yield "\n".join(" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in rows)
+            rows = re.sub(r"<[^>]*>", " ", table.replace("\n", " ").replace("</tr>", "\n"))
+            yield "\n".join(" ".join(row.split()) for row in rows.splitlines())
         else:
             yield "".join(output.get("text", "")) or "".join(data.get("text/plain", ""))
 

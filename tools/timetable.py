@@ -5,16 +5,18 @@ code a minute. Exercises take the minutes that their headings say.
 """
 
 import functools
-import json
 import math
 import re
 
-from tools import lessons
+import nbformat
 
-MEASURED = lessons.ROOT / "benchmarks" / "notebooks.json"
+from tools import lessons, overview, results
+
 WORDS_A_MINUTE, LINES_A_MINUTE = 150, 10
 OPENING = "Opening"
 CLOSING = ("On your own", "Summary", "What's next", "Further reading")
+ALL = "all"  # its sections
+BREAK = "*break*"
 
 
 def plan_part(part, breaks):
@@ -27,111 +29,71 @@ def plan_part(part, breaks):
     steps = []
     for lesson in lessons.read_lessons():
         if lesson.part == part:
-            steps.append((lesson.number, lesson.together))
-            steps += [(None, breaks[lesson.number])] if lesson.number in breaks else []
+            steps.append((lesson.number, "; ".join(lesson.together or [ALL])))
+            steps += [(BREAK, breaks[lesson.number])] if lesson.number in breaks else []
     return steps
 
 
-# Which sections of which notebook are read together, break by break; None is all of them. A step
-# without a notebook is a break, in minutes. Then what to drop first when time runs out.
+# Which sections of which notebook are read together, break by break, a break in minutes. Then what
+# to drop first when time runs out.
 PLANS = {
     "90 minutes": {
         "minutes": 90,
         "steps": [
-            ("00", None),
-            ("01", ["Load the data and ask what it is", "See ten of each"]),
+            ("00", ALL),
+            ("01", "Load the data and ask what it is; See ten of each"),
             (
                 "02",
-                [
-                    "Convolve a patch by hand",
-                    "Let Conv2D do it",
-                    "Count before you look",
-                    "Put the layers together",
-                ],
+                "Convolve a patch by hand; Let Conv2D do it; Count before you look; "
+                "Put the layers together",
             ),
             (
                 "03",
-                [
-                    "Feed the network in batches",
-                    "Choose what to minimise, and how",
-                    "Train",
-                    "Read the learning curves",
-                ],
+                "Feed the network in batches; Choose what to minimise, and how; Train; "
+                "Read the learning curves",
             ),
-            ("04", ["Open the test set, once", "Put an interval around it"]),
+            ("04", "Open the test set, once; Put an interval around it"),
         ],
         "cuts": [("02", "Count before you look"), ("03", "Choose what to minimise, and how")],
     },
     "half a day": {
         "minutes": 210,
         "steps": [
-            ("00", None),
+            ("00", ALL),
             (
                 "01",
-                [
-                    "Load the data and ask what it is",
-                    "See ten of each",
-                    "Look at the pixels",
-                    "Split, and know what each part is for",
-                    "Measure baselines",
-                    "See what one per cent looks like",
-                ],
+                "Load the data and ask what it is; See ten of each; Look at the pixels; "
+                "Split, and know what each part is for; Measure baselines; "
+                "See what one per cent looks like",
             ),
-            (None, 10),
+            (BREAK, 10),
             (
                 "02",
-                [
-                    "Convolve a patch by hand",
-                    "Let Conv2D do it",
-                    "Count before you look",
-                    "ReLU: keep what is positive",
-                    "Pooling: keep the strongest of four",
-                    "Flatten and Dense: everything to everything",
-                    "Softmax: from sums to probabilities",
-                    "BatchNormalization: one layer, two behaviours",
-                    "Put the layers together",
-                ],
+                "Convolve a patch by hand; Let Conv2D do it; Count before you look; "
+                "ReLU: keep what is positive; Pooling: keep the strongest of four; "
+                "Flatten and Dense: everything to everything; "
+                "Softmax: from sums to probabilities; "
+                "BatchNormalization: one layer, two behaviours; Put the layers together",
             ),
             (
                 "03",
-                [
-                    "Feed the network in batches",
-                    "Vary the images",
-                    "Choose what to minimise, and how",
-                    "Go downhill by hand",
-                    "Break it: an epoch with the default momentum",
-                    "Draw the learning rate",
-                    "Train",
-                    "Read the learning curves",
-                    "Take the convolutions away",
-                ],
+                "Feed the network in batches; Vary the images; Choose what to minimise, and how; "
+                "Go downhill by hand; Break it: an epoch with the default momentum; "
+                "Draw the learning rate; Train; Read the learning curves; "
+                "Take the convolutions away",
             ),
-            (None, 10),
+            (BREAK, 10),
             (
                 "04",
-                [
-                    "Open the test set, once",
-                    "Put an interval around it",
-                    "Count who is taken for whom",
-                ],
+                "Open the test set, once; Put an interval around it; Count who is taken for whom",
             ),
-            ("05", ["See every mistake", "Meet the disputed labels", "Let the network abstain"]),
+            ("05", "See every mistake; Meet the disputed labels; Let the network abstain"),
         ],
         "cuts": [("05", "Let the network abstain"), ("02", "Softmax: from sums to probabilities")],
     },
     "a full day": {
         "minutes": 400,
-        "steps": [
-            ("00", None),
-            ("01", None),
-            (None, 15),
-            ("02", None),
-            (None, 60),
-            ("03", None),
-            (None, 15),
-            ("04", None),
-            ("05", None),
-        ],
+        "steps": plan_part("I", {"01": 15, "02": 60, "03": 15}),
         "cuts": [("05", "Ask what the network was reminded of"), ("03", "Stop and resume")],
     },
     "a second day": {
@@ -140,6 +102,18 @@ PLANS = {
         "cuts": [("06", "Switch kernels off"), ("11", "Choose a format")],
     },
 }
+
+
+@functools.cache
+def read(number):
+    """Return the notebook of a lesson."""
+    return nbformat.read(lessons.find_lesson(number).path, as_version=4)
+
+
+def read_prose(number):
+    """Return the Markdown of a lesson."""
+    cells = read(number).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
 @functools.cache  # a table asks for the same lesson many times
@@ -153,20 +127,16 @@ def measure_sections(number):
         `{section: {"read": minutes, "exercises": minutes, "seconds": of the CPU}}`, in order.
     """
     path = lessons.find_lesson(number).path
-    measured = json.loads(MEASURED.read_text(encoding="utf-8"))["notebooks"]
-    seconds = measured.get(path.stem, {"sections": {}})["sections"]
+    seconds = results.read_series().get(path.stem, {}).get("sections", {})
     sections, name = {}, OPENING
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        kind, source = cell["cell_type"], "".join(cell["source"])
-        if "test" in cell["metadata"].get("tags", ()):  # folded: it is ours, not the reader's
+    for cell in read(number).cells:
+        if "test" in cell.metadata.get("tags", ()):  # folded: it is ours, not the reader's
             continue
-        for part in re.split(r"^(?=## )", source, flags=re.MULTILINE):
-            heading = re.match(r"## (.+)", part) if kind == "markdown" else None
+        for part in re.split(r"^(?=## )", cell.source, flags=re.MULTILINE):
+            heading = re.match(r"## (.+)", part) if cell.cell_type == "markdown" else None
             name = heading[1].strip() if heading else name
-            found = sections.setdefault(
-                name, {"read": 0, "exercises": 0, "seconds": seconds.get(name, 0)}
-            )
-            _add_minutes(found, part, kind)
+            empty = {"read": 0, "exercises": 0, "seconds": seconds.get(name, 0)}
+            _add_minutes(sections.setdefault(name, empty), part, cell.cell_type)
     return sections
 
 
@@ -181,20 +151,19 @@ def _add_minutes(section, text, cell_type):
         section["read"] += len(text.splitlines()) / LINES_A_MINUTE
 
 
-def add_up(number, names=None):
+def add_up(number, what=ALL):
     """Add up sections of a lesson: `(read, exercises, CPU)` in whole minutes, none rounded down.
 
     Args:
         number: of the lesson.
-        names: of the sections, the opening aside, which always counts; None is all.
+        what: names of the sections, "; " between them; the opening, aside, always counts.
     """
     sections = measure_sections(number)
-    unknown = set(names or ()) - set(sections)
-    if unknown:
+    names = [*sections] if what == ALL else [OPENING, *what.split("; ")]
+    if unknown := set(names) - set(sections):
         raise ValueError(f"Notebook {number} has no section {', '.join(sorted(unknown))}.")
-    chosen = [sections[name] for name in (sections if names is None else [OPENING, *names])]
-    read, exercises = (sum(section[key] for section in chosen) for key in ("read", "exercises"))
-    last = max(list(sections).index(name) for name in (names or sections))
+    read, exercises = (sum(sections[n][key] for n in names) for key in ("read", "exercises"))
+    last = max(list(sections).index(name) for name in names)
     # What is not read is run all the same: later cells need what it makes.
     seconds = sum(section["seconds"] for section in list(sections.values())[: last + 1])
     return math.ceil(read), exercises, math.ceil(seconds / 60)
@@ -207,16 +176,12 @@ def count_reading(number):
 
 def state_reading(number):
     """Return the minutes that a lesson says its reading takes; `tools.claims` compares the two."""
-    stated = re.search(r"(\d+) minutes to read", read_opening(number))
-    return int(stated[1]) if stated else max(5, 5 * round(count_reading(number) / 5))
+    return state_minutes(number)[0]
 
 
-@functools.cache
-def read_opening(number):
-    """Return what a lesson says before its first section."""
-    cells = json.loads(lessons.find_lesson(number).path.read_text(encoding="utf-8"))["cells"]
-    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
-    return "\n\n".join(texts).partition("\n## ")[0]
+def state_minutes(number):
+    """Return what a lesson itself states, a list of texts: reading, exercises if any, CPU."""
+    return [minutes for minutes in overview.read_times(read(number)).values() if minutes]
 
 
 def count_exercises(number):
@@ -229,14 +194,13 @@ def render_plan(plan):
     rows, clock = [], 0
     for number, what in plan["steps"]:
         start = f"{clock // 60}:{clock % 60:02}"
-        if number is None:
-            rows.append(f"| {start} | *break* | | | | | {what} |")
+        if number == BREAK:
+            rows.append(f"| {start} | {BREAK} | | | | | {what} |")
             clock += what
             continue
         minutes = add_up(number, what)
-        sections = "all" if what is None else "; ".join(what)
         cells = " | ".join(str(m) for m in minutes)
-        rows.append(f"| {start} | {number} | {sections} | {cells} | {sum(minutes)} |")
+        rows.append(f"| {start} | {number} | {what} | {cells} | {sum(minutes)} |")
         clock += sum(minutes)
     left = plan["minutes"] - clock
     rows.append(f"| {clock // 60}:{clock % 60:02} | *questions* | | | | | {left} |")
