@@ -95,9 +95,16 @@ def check_closing(notebook):
     return [] if sections[-3:] == CLOSING else [f"the last sections are {sections[-3:]}"]
 
 
+def check_number_of_cells(notebook):
+    n = len(code_cells(notebook))
+    return [] if n <= 45 else [f"{n} code cells"]
+
+
 def check_cell_lengths(notebook):
-    lengths = [len(cell.source.splitlines()) for cell in code_cells(notebook)]
-    return [f"In [{i}] has {n} lines" for i, n in enumerate(lengths, start=1) if n > 25]
+    setup, *lengths = [len(cell.source.splitlines()) for cell in code_cells(notebook)]  # folded
+    found = [f"In [{i}] has {n} lines" for i, n in enumerate([setup, *lengths], 1) if n > 25]
+    mean = sum(lengths) / len(lengths)
+    return found if mean <= 9 else [*found, f"code cells have {mean:.1f} lines in the mean"]
 
 
 def check_prose_before_code(notebook):
@@ -158,6 +165,7 @@ CHECKS = {
     check_opening: lambda cells, code: cells[0].update(source="# Do it"),
     check_closing: lambda cells, code: cells.append(new_markdown_cell("## More")),
     check_setup: lambda cells, code: code.update(source="x = 1"),
+    check_number_of_cells: lambda cells, code: cells.extend([new_code_cell()] * 50),
     check_cell_lengths: lambda cells, code: code.update(source="x = 1\n" * 26),
     check_prose_before_code: lambda cells, code: cells.extend([new_code_cell()] * 2),
     check_bands: lambda cells, code: code.metadata.update(tags=[IGNORED]),
