@@ -70,15 +70,10 @@ def random_surface(random, images, knots):
 
 
 def draw_line(random, images, margin):
-    """Lay a line at any angle across each image, through a place so far from its edges.
-
-    Args:
-        random: a `tf.random.Generator`.
-        images: `(n, 28, 28)`, for their number.
-        margin: pixels.
+    """Lay a line across each image, through a place `margin` pixels from its edges or more.
 
     Returns:
-        How far each pixel lies along the line and across it, float32 `(n, 28, 28)` each.
+        How far each pixel lies along it and across it, float32 `(n, 28, 28)` each.
     """
     angle = draw(random, images, 0, math.pi)
     x, y = (draw(random, images, margin, SIDE - margin) for _ in "xy")

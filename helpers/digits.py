@@ -570,9 +570,10 @@ def box_gap(one, other):
 
 def prepare(mask):
     """Prepare a digit's mask as MNIST's were (LeCun and others, 1998): uint8 `(28, 28)`."""
-    large = cut_out(mask, 20 * FINE)
-    # Of strokes that are finer than a pixel here, their darkest half.
-    large = np.pad(large > 0.5 * min(1, large.max()), 4 * FINE)  # with room for wider strokes
+    cover = cut_out(mask, 20 * FINE)
+    touched = cover > 0.05
+    fine = np.median(cover[touched]) < 0.75  # strokes that would be lost, finer than a pixel here
+    large = np.pad(touched if fine else cover > 0.5, 4 * FINE)  # with room for wider strokes
     return centre(cut_out(fit_strokes(large), 20).clip(0, 1))
 
 
