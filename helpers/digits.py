@@ -354,13 +354,12 @@ def draw_band(lines, shape):
 def is_ruled(line, lines, rest, ink):
     """Tell a ruled line from a digit's own stroke, which runs from edge to edge in a tight crop."""
     middle = len(line.places) // 2
-    alike = [
-        other
+    gaps = [
+        abs(other.places[middle] - line.places[middle])
         for other in lines
         if other.turned == line.turned
         and line.contrast / 1.6 < other.contrast < 1.6 * line.contrast
     ]
-    gaps = [abs(other.places[middle] - line.places[middle]) for other in alike]
     parallel = max(gaps, default=0) > 3 * line.width + 4
     if parallel or not rest.any():
         return parallel or not line.turned or line.width < 0.02 * len(line.places)
