@@ -15,8 +15,8 @@ from helpers import augmentation
 
 SIDE = 28
 # NumPy, since TensorFlow's first operation would fix how many cores it may use.
-COLUMN = np.arange(28, dtype=np.float32)[np.newaxis, np.newaxis]
-ROW = np.arange(28, dtype=np.float32)[np.newaxis, :, np.newaxis]
+COLUMN = np.arange(SIDE, dtype=np.float32)[np.newaxis, np.newaxis]
+ROW = np.arange(SIDE, dtype=np.float32)[np.newaxis, :, np.newaxis]
 
 
 def draw(random, images, low, high):
@@ -67,6 +67,19 @@ def random_surface(random, images, knots):
     heights = random.uniform([tf.shape(images)[0], knots, knots], -0.5, 0.5)
     weights = augmentation.knot_weights(knots)  # both axes take the same
     return tf.einsum("yi,nij,xj->nyx", weights, heights, weights)
+
+
+def draw_line(random, images, margin):
+    """Lay a line across each image, through a place `margin` pixels from its edges or more.
+
+    Returns:
+        How far each pixel lies along it and across it, float32 `(n, 28, 28)` each.
+    """
+    angle = draw(random, images, 0, math.pi)
+    x, y = (draw(random, images, margin, SIDE - margin) for _ in "xy")
+    along = (COLUMN - x) * tf.cos(angle) + (ROW - y) * tf.sin(angle)
+    across = (ROW - y) * tf.cos(angle) - (COLUMN - x) * tf.sin(angle)
+    return along, across
 
 
 def thicken(images, random):
@@ -124,11 +137,7 @@ def scatter(images, random):
 
 def cross_out(images, random):
     """Draw a stroke across: straight or wavy, whole or dashed, light or dark."""
-    angle, x, y = (
-        draw(random, images, low, high) for low, high in ((0, math.pi), (2, 26), (2, 26))
-    )
-    along = (COLUMN - x) * tf.cos(angle) + (ROW - y) * tf.sin(angle)
-    across = (ROW - y) * tf.cos(angle) - (COLUMN - x) * tf.sin(angle)
+    along, across = draw_line(random, images, margin=2)
     period, phase = draw(random, images, 3, 14), draw(random, images, 0, 2 * math.pi)
     height = tf.nn.relu(draw(random, images, -3, 3))  # half of them are straight
     across += height * tf.sin(2 * math.pi * along / period + phase)
@@ -140,10 +149,7 @@ def cross_out(images, random):
 
 def flip_part(images, random):
     """Turn the tone round beyond a line, within a band, or in every second stripe."""
-    angle, x, y = (
-        draw(random, images, low, high) for low, high in ((0, math.pi), (4, 24), (4, 24))
-    )
-    across = (ROW - y) * tf.cos(angle) - (COLUMN - x) * tf.sin(angle)
+    _, across = draw_line(random, images, margin=4)
     period = draw(random, images, 2.5, 7.5) ** 2  # pixels: from stripes to half planes
     inside = tf.math.floormod(across / period, 1) < draw(random, images, 0.2, 0.8)
     return tf.where(inside, 1 - images, images)

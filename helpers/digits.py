@@ -1,5 +1,6 @@
 """From a person's page to MNIST's form: find the digits on a picture, and prepare each of them."""
 
+import functools
 import io
 import itertools
 import warnings
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from scipy import ndimage
 from skimage import filters, measure, transform
 
@@ -19,11 +20,10 @@ STROKES = (2.4, 3.4)  # what a stroke's width is brought between; MNIST's middle
 WINDOWS = (27, 41, 61)  # survey pixels, wider than a stroke, narrower than a shadow
 MINIMUM = 0.1  # the mean contrast of a whole stroke, at least
 FAINTEST = 0.05  # the contrast to its paper, of 1, below which nothing is taken for ink
-
-
 SMALLEST = 12  # pixels, of the longer side
 LARGEST = 120_000_000  # pixels
 ASK = " A photograph or scan as JPEG or PNG is due."
+TOO_LARGE = "is too large. Make it smaller: 2,000 pixels are plenty."
 KINDS = {
     b"%pdf": "is a PDF: take a picture of its page",
     b"<svg": "is an SVG drawing: export it as PNG",
@@ -83,11 +83,18 @@ def list_digits(picture):
     page, scale = to_working_size(*open_picture(picture))
     ink = find_ink(page)
     labels, parts = find_parts(ink)
-    found = []
     parts = [part for part in parts if part.contrast > 0.3 or not touches_edge(part.box, ink.shape)]
-    for group in in_reading_order(join_parts(parts)):
-        mask = np.isin(labels, [part.label for part in group])
-        found.append(describe(mask, ink, scale))
+    found = []
+    for part in in_reading_order(join_parts(parts)):
+        mask = np.isin(labels[part.place], part.labels)
+        digit = Digit(
+            image=prepare(mask),
+            box=tuple(round(side / scale) for side in part.box),
+            contrast=float(part.contrast),
+            touching=part.width > 1.3 * part.height,
+            cut_off=touches_edge(part.box, ink.shape),
+        )
+        found.append(digit)
     return found
 
 
@@ -109,22 +116,8 @@ def read_one(picture):
     parts = parts or find_parts(ink, doubtful=True)[1]
     if not parts:
         raise PictureError("No digit on this picture stands out from its paper.")
-    mask = np.isin(labels, [part.label for part in parts_of_one(parts, ink.shape)])
-    return prepare(mask)
-
-
-def describe(mask, ink, scale):
-    """Prepare a digit and note where it is and how well it stands out."""
-    rows, columns = (np.flatnonzero(mask.any(axis=a)) for a in (1, 0))
-    box = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
-    wide = (box[3] - box[1]) > 1.3 * (box[2] - box[0])
-    return Digit(
-        prepare(mask),
-        tuple(round(side / scale) for side in box),
-        float(ink[mask].mean()),
-        bool(wide),
-        touches_edge(box, mask.shape),
-    )
+    one = join_one(parts, ink.shape)
+    return prepare(np.isin(labels[one.place], one.labels))
 
 
 def open_picture(picture):
@@ -147,36 +140,32 @@ def open_picture(picture):
     if max(image.size) < SMALLEST or min(image.size) < 3:
         raise PictureError(f"A picture of {image.width} × {image.height} pixels is too small.{ASK}")
     if image.width * image.height > LARGEST:
-        raise PictureError(
-            f"A picture of {image.width} × {image.height} pixels is too large. Make it smaller: "
-            "2,000 pixels are plenty."
-        )
+        raise PictureError(f"A picture of {image.width} × {image.height} pixels {TOO_LARGE}")
     given = max(image.size)
     try:
         image.draft("RGB", (LONGEST, LONGEST))  # a JPEG is decoded at the size that is needed
-        pixels = _to_pixels(_shrink(ImageOps.exif_transpose(image)))
+        image = ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise PictureError(f"The picture is damaged: {error}.\nCopy or save it again.") from None
-    return pixels, given
+    return _to_pixels(image), given
 
 
 def _read_file(path):
     """Open a file with PIL, or say in plain words why not."""
     if path.is_dir():
         raise PictureError(f"{path.name} is a folder. Give the name of one picture in it.")
-    if not path.is_file():
-        raise PictureError(f"There is no file {path}. Is the name right?")
     try:
         content = path.read_bytes()
+    except FileNotFoundError:
+        raise PictureError(f"There is no file {path}. Is the name right?") from None
+    except OSError as error:
+        raise PictureError(f"{path.name} cannot be read: {error.strerror}.") from None
+    try:
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
             return Image.open(io.BytesIO(content))
     except Image.DecompressionBombError:
-        raise PictureError(
-            f"{path.name} is too large. Make it smaller: 2,000 pixels are plenty."
-        ) from None
-    except PermissionError:
-        raise PictureError(f"{path.name} may not be read: its permissions forbid it.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        raise PictureError(f"{path.name} {TOO_LARGE}") from None
+    except (OSError, SyntaxError, ValueError):
         raise PictureError(f"{path.name} {_kind(content[:512])}.{ASK}") from None
 
 
@@ -186,23 +175,18 @@ def _kind(head):
         return "is empty"
     if head[4:8] == b"ftyp":
         return "is HEIC or a film, which phones make: save or send it as JPEG"
-    for start, words in KINDS.items():
-        if head.lstrip().lower().startswith(start):
-            return words
-    return "is not a picture, or is damaged"
+    head = head.lstrip().lower()
+    kinds = (words for start, words in KINDS.items() if head.startswith(start))
+    return next(kinds, "is not a picture, or is damaged")
 
 
 def _to_image(array):
     """Make a PIL image of an array, by its type and range."""
     array = np.asarray(array)
-    if array.ndim == 3 and array.shape[2] == 1:
+    if array.shape[2:] == (1,):
         array = array[..., 0]
-    if (
-        array.dtype.kind not in "buif"
-        or array.ndim not in (2, 3)
-        or not array.size
-        or (array.ndim == 3 and array.shape[2] not in (2, 3, 4))
-    ):
+    shaped = array.ndim > 1 and array.shape[2:] in ((), (2,), (3,), (4,))
+    if array.dtype.kind not in "buif" or not shaped or not array.size:
         raise PictureError(
             "A picture is a path, a PIL image or an array of numbers, (h, w) or (h, w, 3); "
             f"got {array.dtype}, shape {array.shape}."
@@ -212,38 +196,27 @@ def _to_image(array):
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 65535:
         raise PictureError(f"Pixels go from 0 to 255 (or 1, or 65,535); these {low:g} to {high:g}.")
-    top = 1 if high <= 1 and array.dtype.kind in "bf" else 255 if high <= 255 else 65535
-    if array.dtype == np.uint16:
+    top = 1 if high <= 1 and array.dtype.kind in "bf" else 255
+    if high > 255 or array.dtype == np.uint16:
         top = 65535
     return Image.fromarray(np.round(array * (255.0 / top)).astype(np.uint8))
 
 
-def _shrink(image):
-    """Reduce a large picture by averaging, whatever its mode."""
-    times = max(image.size) // LONGEST
-    if times < 2:
-        return image
-    if image.mode in ("1", "P", "PA"):
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    return image.reduce(times)
-
-
 def _to_pixels(image):
-    """Turn a PIL image of any mode into float32 (h, w, 3), transparency laid on paper."""
+    """Turn a PIL image of any mode into float32 (h, w, 3); a large one is reduced."""
     if image.mode in ("F", "I") or image.mode.startswith("I;16"):
-        grey = np.asarray(image, "float32")
-        top = 1 if grey.max() <= 1 else 255 if grey.max() <= 255 else 65535
-        return np.repeat((grey / top).clip(0, 1)[..., np.newaxis], 3, axis=2)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        return on_paper(np.asarray(image.convert("RGBA"), "float32") / 255)
-    return np.asarray(image.convert("RGB"), "float32") / 255
+        image = _to_image(np.asarray(image))
+    clear = image.has_transparency_data
+    if image.mode in ("1", "P", "PA"):  # there is no average of these
+        image = image.convert("RGBA" if clear else "RGB")
+    image = image.reduce(max(1, max(image.size) // LONGEST))
+    pixels = np.asarray(image.convert("RGBA" if clear else "RGB"), "float32") / 255
+    return on_paper(pixels) if clear else pixels
 
 
 def on_paper(pixels):
     """Lay pixels `(h, w, 4)` on paper, white or black, from which their ink stands out."""
     colours, alpha = pixels[..., :3], pixels[..., 3:]
-    if alpha.min() == 1:
-        return colours
     tone = (colours * alpha).sum() / max(3 * alpha.sum(), 1e-6)
     return colours * alpha + (1 - alpha) * (tone < 0.5)
 
@@ -251,32 +224,27 @@ def on_paper(pixels):
 def to_working_size(page, given):
     """Resize pixels `(h, w, 3)` to what is worked on; return them and their scale."""
     longest = max(page.shape[:2])
-    scale = 1.0
-    if longest > LONGEST:
-        scale = LONGEST / longest
-    elif longest < SHORTEST:
-        scale = SHORTEST / longest
-    if scale != 1:
-        size = [max(8, round(side * scale)) for side in page.shape[:2]]
-        page = _resize(page, size)
+    page = _scale(page, np.clip(longest, SHORTEST, LONGEST) / longest)
     return page, max(page.shape[:2]) / given
 
 
+def _scale(image, times, least=8):
+    """Resize as `_resize`, both sides by the same factor, to `least` pixels at least."""
+    return _resize(image, [max(least, round(side * times)) for side in image.shape[:2]])
+
+
 def _resize(image, size):
-    """Resize float (h, w[, 3]): bicubic, with area averaging where it shrinks"""
+    """Resize float (h, w[, 3]): bicubic, with area averaging where it shrinks."""
     if image.ndim == 3:
-        return np.stack([_resize(image[..., i], size) for i in range(image.shape[2])], axis=2)
-    size = (int(size[1]), int(size[0]))
-    shrinks = size[0] < image.shape[1]
-    method = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(np.asarray(image, "float32"), "F").resize(size, method))
+        return np.stack([_resize(image[..., i], size) for i in range(3)], axis=2)
+    method = Image.Resampling.BOX if size[1] < image.shape[1] else Image.Resampling.BICUBIC
+    image = Image.fromarray(image.astype("float32"))
+    return np.asarray(image.resize(size[::-1], method))
 
 
 def _survey(image):
     """Return a small copy, on which paper and light are estimated."""
-    k = max(1, round(max(image.shape[:2]) / SURVEY))
-    size = [max(8, round(s / k)) for s in image.shape[:2]]
-    return _resize(image, size) if k > 1 else image
+    return _scale(image, 1 / max(1, round(max(image.shape[:2]) / SURVEY)))
 
 
 def find_ink(page):
@@ -308,26 +276,23 @@ def find_paper(small):
 def to_grey(page):
     """Mix the channels so that ink and paper differ most: their main axis (Pearson, 1901)."""
     small = _survey(page)
-    residual = small - ndimage.gaussian_filter(small, (SURVEY / 6, SURVEY / 6, 0))
-    r = residual.reshape(-1, 3)
-    strong = r[(np.linalg.norm(r, axis=1) >= np.quantile(np.linalg.norm(r, axis=1), 0.9))]
-    _, _, axes = np.linalg.svd(strong, full_matrices=False)
+    residual = (small - ndimage.gaussian_filter(small, (SURVEY / 6, SURVEY / 6, 0))).reshape(-1, 3)
+    size = np.linalg.norm(residual, axis=1)
+    _, _, axes = np.linalg.svd(residual[size >= np.quantile(size, 0.9)], full_matrices=False)
     axis = axes[0] * (1 if axes[0].sum() >= 0 else -1)
-    grey = page @ axis.astype("float32")
-    low = np.minimum(axis, 0).sum()
-    high = np.maximum(axis, 0).sum()
-    return (grey - low) / (high - low)
+    low, high = np.minimum(axis, 0).sum(), np.maximum(axis, 0).sum()
+    return (page @ axis - low) / (high - low)
 
 
 def is_dark_ink(small):
-    """Is the ink darker?  The right answer leaves the smoother paper; else by border and area."""
+    """Tell dark ink from light: taking the right one for ink leaves the smoother paper."""
     dark, light = (roughness(find_paper(grey)) for grey in (small, 1 - small))
     return dark < 1.3 * light
 
 
 def roughness(paper):
     """Return the mean step from a pixel to the next; ink left in the paper makes it large."""
-    return float(np.abs(np.diff(paper, axis=0)).mean() + np.abs(np.diff(paper, axis=1)).mean())
+    return sum(np.abs(np.diff(paper, axis=axis)).mean() for axis in (0, 1))
 
 
 def noise_of(ink):
@@ -356,60 +321,55 @@ def remove_lines(mask, ink):
         return mask
     band = draw_band(lines, mask.shape)
     width = int(max(line.width for line in lines))
-    around = ndimage.binary_dilation(band, iterations=width // 2 + 1) & ~band
-    crossed = ndimage.binary_dilation(mask & around, iterations=width + 1)
-    return mask & ~(band & ~crossed)
+    beside = ndimage.binary_dilation(band, iterations=width // 2 + 1) & ~band
+    crossed = ndimage.binary_dilation(mask & beside, iterations=width + 1)
+    return mask & (~band | crossed)
 
 
-def width_of(depth, inside):
-    """Return the mean width of strokes, by how deep their pixels lie inside them."""
+def width_of(inside, depth):
+    """Return the mean width of strokes `inside`, by how deep their pixels lie."""
     return 4 * (float(depth[inside].mean()) - 0.5)
 
 
+class Line(NamedTuple):
+    """A line across the picture."""
+
+    turned: bool  # from top to bottom
+    places: np.ndarray  # row of its middle in each column (column in each row, if turned)
+    width: float
+    contrast: float
+    reach: float  # the share of it that is there, 0 to 1
+
+
 def draw_band(lines, shape):
-    """Draw lines as a mask."""
+    """Draw lines as a mask, a little wider than they are."""
     band = np.zeros(shape, bool)
     for line in lines:
-        line.draw(band)
+        view = band.T if line.turned else band
+        rows = np.arange(len(view))[:, np.newaxis]
+        view |= np.abs(rows - line.places) <= np.ceil(line.width / 2 + 1) + 0.5
     return band
 
 
 def is_ruled(line, lines, rest, ink):
     """Tell a ruled line from a digit's own stroke, which runs from edge to edge in a tight crop."""
     middle = len(line.places) // 2
-    alike = [o for o in lines if o.turned == line.turned and o.contrast < 1.6 * line.contrast]
-    alike = [o for o in alike if line.contrast < 1.6 * o.contrast]
-    gaps = [abs(o.places[middle] - line.places[middle]) for o in alike]
+    gaps = [
+        abs(other.places[middle] - line.places[middle])
+        for other in lines
+        if other.turned == line.turned
+        and line.contrast / 1.6 < other.contrast < 1.6 * line.contrast
+    ]
     parallel = max(gaps, default=0) > 3 * line.width + 4
     if parallel or not rest.any():
         return parallel or not line.turned or line.width < 0.02 * len(line.places)
     if line.reach < 0.97:  # a stroke of a digit that has a margin
         return False
     tone = float(np.quantile(ink[rest], 0.7))
-    pen = width_of(ndimage.distance_transform_edt(rest), rest)
+    pen = width_of(rest, ndimage.distance_transform_edt(rest))
     across = np.flatnonzero(rest.any(axis=0 if line.turned else 1))
     tight = np.ptp(across) > 0.6 * rest.shape[1 if line.turned else 0]
     return line.contrast < 0.7 * tone or line.width < 0.65 * pen or not tight
-
-
-class Line(NamedTuple):
-    """A line across the picture."""
-
-    turned: bool
-    places: np.ndarray  # of its middle, for each column (row, if turned)
-    width: float
-    contrast: float
-    reach: float
-
-    def draw(self, band):
-        """Draw it into a mask."""
-        view = band.T if self.turned else band
-        half = self.width / 2 + 1
-        along = np.arange(len(self.places))
-        for offset in range(-int(np.ceil(half)), int(np.ceil(half)) + 1):
-            across = np.round(self.places + offset).astype(int)
-            fits = (across >= 0) & (across < view.shape[0])
-            view[across[fits], along[fits]] = True
 
 
 def find_lines(mask, ink, turned):
@@ -424,178 +384,163 @@ def find_lines(mask, ink, turned):
         votes, angles, distances, min_distance=4, min_angle=10, threshold=0.55 * few.shape[1]
     )
     along = np.arange(mask.shape[1])
-    lines = []
-    for angle, distance in zip(*peaks[1:], strict=True):
-        places = (k * distance - along * np.cos(angle)) / np.sin(angle)
-        lines.append(_follow(mask, ink, places, turned))
+    lines = [
+        _follow(mask, ink, (k * distance - along * np.cos(angle)) / np.sin(angle), turned)
+        for angle, distance in zip(*peaks[1:], strict=True)
+    ]
     return [line for line in lines if line.reach > 0.8]
 
 
 def _follow(mask, ink, places, turned):
     """Measure along a line: where its middle is, how wide, how dark, how much of it is there."""
-    along = np.arange(mask.shape[1])
     reach = max(16, int(0.06 * min(mask.shape)))
     offsets = np.arange(-reach, reach + 1)
-    across = np.round(places + offsets[:, None]).astype(int)
-    inside = (across >= 0) & (across < mask.shape[0])
-    across = across.clip(0, mask.shape[0] - 1)
-    hit = mask[across, along] & inside
+    across = np.round(places + offsets[:, np.newaxis]).astype(int)
+    seen = (across.clip(0, len(mask) - 1), np.arange(len(places)))
+    hit = mask[seen] & (across == seen[0])
     share = hit.mean(axis=1)
     near = share > 0.5 * share.max()
-    middle = float((offsets * share)[near].sum() / max(share[near].sum(), 1e-6))
+    if not near.any():
+        return Line(turned, places, 0, 0, 0)
+    middle = float(np.average(offsets[near], weights=share[near]))
     thin = share.max() > 0.6 and near.sum() < 0.6 * reach + 2 and not near[[0, -1]].any()
     covered = float(ndimage.binary_dilation(hit[near].any(axis=0), iterations=3).mean())
-    tone = ink[across, along][near[:, None] & hit]
-    return Line(
-        turned,
-        places + middle,
-        float(near.sum()),
-        float(np.median(tone)) if tone.size else 0.0,
-        covered * thin,
-    )
+    contrast = float(np.median(ink[seen][hit & near[:, np.newaxis]]))
+    return Line(turned, places + middle, float(near.sum()), contrast, covered * thin)
 
 
 class Part(NamedTuple):
-    """A connected piece of ink."""
+    """A connected piece of ink, or several that make a digit."""
 
-    label: int
+    labels: tuple  # of its pieces
     box: tuple  # top, left, bottom, right
+    area: float  # pixels
     mass: float  # the sum of its contrast
-    contrast: float  # its mean
+
+    @property
+    def contrast(self):
+        return self.mass / self.area
+
+    @property
+    def height(self):
+        return self.box[2] - self.box[0]
+
+    @property
+    def width(self):
+        return self.box[3] - self.box[1]
 
     @property
     def longest(self):
-        return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
+        return max(self.height, self.width)
+
+    @property
+    def place(self):
+        return np.s_[self.box[0] : self.box[2], self.box[1] : self.box[3]]
 
 
 def find_parts(ink, doubtful=False):
-    """Label the pieces of ink, without specks and without what is not sharp"""
+    """Label the pieces of ink, without specks and without what is not sharp."""
     mask = remove_lines(threshold(ink), ink)
     labels = measure.label(mask, connectivity=2)
     regions = measure.regionprops(labels, intensity_image=ink)
-    parts = [Part(r.label, r.bbox, r.area * r.intensity_mean, r.intensity_mean) for r in regions]
+    parts = [Part((r.label,), r.bbox, r.area, r.area * r.intensity_mean) for r in regions]
     heaviest = max((part.mass for part in parts), default=0)
     parts = [part for part in parts if part.mass > 0.01 * heaviest and part.longest > 7]
-    if doubtful:
-        return labels, parts
-    noise = noise_of(ink)
-    parts = [part for part in parts if is_stroke(part, labels, ink, noise)]
-    return labels, [part for part in parts if not is_frame(part, parts, labels)]
+    if not doubtful:
+        noise = noise_of(ink)
+        parts = [part for part in parts if is_stroke(part, labels, ink, noise)]
+        parts = [part for part in parts if not is_frame(part, parts, labels)]
+    return labels, parts
 
 
 def is_frame(part, parts, labels):
-    """Tell a frame or a grid, from edge to edge with others inside or with many holes."""
+    """Tell a frame, with others inside it, and a bar from edge to edge."""
     top, left, bottom, right = part.box
     if part.longest < 0.7 * max(labels.shape):
         return False
-    inside = labels[top:bottom, left:right] == part.label
-    holes = np.bincount(measure.label(~inside, connectivity=1).ravel())[1:]
-    if (holes > 0.01 * inside.size).sum() > 8:
+    boxes = [other.box for other in parts if other.mass > 0.3 * part.mass]
+    if any(top < b[0] and left < b[1] and b[2] < bottom and b[3] < right for b in boxes):
         return True
-    thin = width_of(ndimage.distance_transform_edt(inside), inside) < 0.02 * part.longest
-    within = [o for o in parts if o.mass > 0.3 * part.mass and o.box[0] > top and o.box[1] > left]
-    return any(o.box[2] < bottom and o.box[3] < right for o in within) or (
-        thin and not is_upright((left, top, right, bottom)) and bottom - top >= len(labels) - 2
-    )
+    inside = labels[part.place] == part.labels
+    thin = width_of(inside, ndimage.distance_transform_edt(inside)) < 0.02 * part.longest
+    return thin and part.height >= max(2.5 * part.width, len(labels) - 2)
 
 
 def is_stroke(part, labels, ink, noise):
     """Tell a stroke, long and with sharp edges, from a shadow's corner and the paper's grain."""
-    top, left, bottom, right = part.box
-    inside = np.pad(labels[top:bottom, left:right] == part.label, 1)
+    inside = np.pad(labels[part.place] == part.labels, 1)
     depth = ndimage.distance_transform_edt(inside)
-    pen = width_of(depth, inside)
+    pen = width_of(inside, depth)
     if pen > 0.42 * part.longest or part.contrast < MINIMUM:
         return False
     if part.contrast > 0.35:
         return True
-    soft = ndimage.gaussian_filter(ink[top:bottom, left:right], 1)
+    soft = ndimage.gaussian_filter(ink[part.place], 1)
     slope = np.hypot(*np.gradient(np.pad(soft, 1, "edge")))
     steep = np.median(slope[inside & (depth <= 1.5)]) * pen / part.contrast
     return steep > 1.1 and part.contrast > 6.5 * noise
 
 
-def parts_of_one(parts, shape):
-    """The parts of the one digit: the main one, and what is close and dark enough."""
-    edge = {part.label: touches_edge(part.box, shape) for part in parts}
-    main = max(parts, key=lambda part: part.mass * (0.4 if edge[part.label] else 1))
+def join(one, other):
+    """Make one part of two."""
+    boxes = np.array([one.box, other.box])
+    box = (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
+    return Part(one.labels + other.labels, box, one.area + other.area, one.mass + other.mass)
+
+
+def join_one(parts, shape):
+    """Join the parts of the one digit: the main one, and what is close and dark enough."""
+    edge = {part: touches_edge(part.box, shape) for part in parts}
+    main = max(parts, key=lambda part: part.mass * (0.4 if edge[part] else 1))
 
     def belongs(part):
-        near, tone = (0.1, 0.7) if edge[part.label] else (0.3, 0.4)
+        near, tone = (0.1, 0.7) if edge[part] else (0.3, 0.4)
         close = box_gap(part.box, main.box) < near * main.longest
         return close and part.mass > 0.015 * main.mass and part.contrast > tone * main.contrast
 
-    return [part for part in parts if part is main or belongs(part)]
+    return functools.reduce(join, (part for part in parts if part is main or belongs(part)))
 
 
 def join_parts(parts):
-    """Join pieces into digits"""
-    groups = [[part] for part in parts]
-    while pair := next(
-        (pair for pair in itertools.combinations(groups, 2) if belong_together(*pair)), None
-    ):
-        groups = [group for group in groups if group not in pair] + [pair[0] + pair[1]]
-    longest = sorted(longest_side(around(group)) for group in groups)
-    typical = longest[(3 * len(longest)) // 4] if longest else 0
-    heaviest = max((mass_of(group) for group in groups), default=0)
+    """Join pieces into digits; leave out dashes, and what is small beside the others."""
+    while pair := next((p for p in itertools.combinations(parts, 2) if belong_together(*p)), None):
+        parts = [part for part in parts if part not in pair] + [join(*pair)]
+    sides = sorted(part.longest for part in parts)
+    typical = sides[3 * len(sides) // 4] if sides else 0
+    heaviest = max((part.mass for part in parts), default=0)
     return [
-        group
-        for group in groups
-        if longest_side(around(group)) > 0.3 * typical
-        and mass_of(group) > 0.04 * heaviest
-        and is_upright(around(group))
+        part
+        for part in parts
+        if part.longest > 0.3 * typical
+        and part.mass > 0.04 * heaviest
+        and part.width < 2.5 * part.height
     ]
-
-
-def mass_of(group):
-    """Return the ink of all parts of a digit."""
-    return sum(part.mass for part in group)
-
-
-def is_upright(box):
-    """Tell a digit, at most two and a half times as wide as high, from a dash."""
-    return box[3] - box[1] < 2.5 * (box[2] - box[0])
-
-
-def around(group):
-    """Return the box around all parts of a digit."""
-    boxes = np.array([part.box for part in group])
-    return (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
-
-
-def longest_side(box):
-    """Return the longer side of a box."""
-    return max(box[2] - box[0], box[3] - box[1])
 
 
 def belong_together(one, other):
     """Two pieces are one digit if one lies within the other's box, or is small and close."""
-    a, b = sorted((around(one), around(other)), key=longest_side, reverse=True)
-    across = min(a[3], b[3]) - max(a[1], b[1])
-    down = min(a[2], b[2]) - max(a[0], b[0])
-    height = longest_side(a)
+    large, small = sorted((one, other), key=lambda part: part.longest, reverse=True)
+    down, across = shared_sides(large.box, small.box)
     if across > 0 and down > 0:
-        return across * down > 0.35 * (b[3] - b[1]) * (b[2] - b[0])
-    if b[2] - b[0] < 0.65 * height and across > 0.15 * min(a[3] - a[1], b[3] - b[1]):
-        return -down < 0.15 * height
-    return longest_side(b) < 0.62 * height and box_gap(a, b) < 0.1 * height
+        return across * down > 0.35 * small.width * small.height
+    if small.height < 0.65 * large.longest and across > 0.15 * min(large.width, small.width):
+        return -down < 0.15 * large.longest
+    close = box_gap(large.box, small.box) < 0.1 * large.longest
+    return close and small.longest < 0.62 * large.longest
 
 
-def in_reading_order(groups):
-    """Line by line, from left to right"""
-    groups = sorted(groups, key=lambda group: around(group)[0])
+def in_reading_order(parts):
+    """Sort digits line by line, from left to right."""
     lines = []
-    for group in groups:
-        top, _, bottom, _ = around(group)
+    for part in sorted(parts, key=lambda part: part.box[0]):
         for line in lines:
-            first = around(line[0])
-            shared = min(bottom, first[2]) - max(top, first[0])
-            if shared > 0.4 * min(bottom - top, first[2] - first[0]):
-                line.append(group)
+            shared, _ = shared_sides(part.box, line[0].box)
+            if shared > 0.4 * min(part.height, line[0].height):
+                line.append(part)
                 break
         else:
-            lines.append([group])
-    return [group for line in lines for group in sorted(line, key=lambda g: around(g)[1])]
+            lines.append([part])
+    return [part for line in lines for part in sorted(line, key=lambda part: part.box[1])]
 
 
 def touches_edge(box, shape):
@@ -603,61 +548,54 @@ def touches_edge(box, shape):
     return min(box[0], box[1], shape[0] - box[2], shape[1] - box[3]) <= 1
 
 
+def shared_sides(one, other):
+    """Return the height and the width that two boxes share; the gap, below 0, where they do not."""
+    down, across = (min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1))
+    return down, across
+
+
 def overlap(one, other):
     """Return what two boxes share, of all that they cover: 0 (nothing) to 1 (the same box)."""
-    down = min(one[2], other[2]) - max(one[0], other[0])
-    across = min(one[3], other[3]) - max(one[1], other[1])
+    down, across = shared_sides(one, other)
     shared = max(0, down) * max(0, across)
     areas = [(bottom - top) * (right - left) for top, left, bottom, right in (one, other)]
     return shared / (sum(areas) - shared)
 
 
-def box_gap(a, b):
+def box_gap(one, other):
     """Return the pixels between two boxes, 0 where they overlap."""
-    return max(a[0] - b[2], b[0] - a[2], a[1] - b[3], b[1] - a[3], 0)
+    return max(0, *(-side for side in shared_sides(one, other)))
 
 
 def prepare(mask):
     """Prepare a digit's mask as MNIST's were (LeCun and others, 1998): uint8 `(28, 28)`."""
-    return centre(fit_strokes(enlarge(mask)))
+    cover = cut_out(mask, 20 * FINE)
+    touched = cover > 0.05
+    fine = np.median(cover[touched]) < 0.75  # strokes that would be lost, finer than a pixel here
+    large = np.pad(touched if fine else cover > 0.5, 4 * FINE)  # with room for wider strokes
+    return centre(cut_out(fit_strokes(large), 20).clip(0, 1))
 
 
-def enlarge(mask):
-    """Cut a digit out at eight times MNIST's resolution, with room for wider strokes."""
-    rows, columns = (np.flatnonzero(mask.any(axis=a)) for a in (1, 0))
-    cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype("float32")
-    k = 20 * FINE / max(cut.shape)
-    size = [max(2, round(side * k)) for side in cut.shape]
-    return np.pad(_resize(cut, size) > 0.5, 4 * FINE)
+def cut_out(mask, side):
+    """Cut the ink out of a mask, and bring its longer side to so many pixels: float32."""
+    cut = mask[ndimage.find_objects(mask.astype(np.uint8))[0]]
+    return _scale(cut, side / max(cut.shape), least=1)
 
 
 def fit_strokes(fine):
     """Bring the width of strokes towards MNIST's, by moving their edges in or out."""
     inside = ndimage.distance_transform_edt(fine)
-    if not fine.any():
-        return fine
     width = 4 * inside[fine].mean() / FINE
-    wanted = float(np.clip(width, *STROKES))
-    if wanted == width:
-        return fine
-    distance = inside - ndimage.distance_transform_edt(~fine)
-    change = (wanted - width) / 2 * FINE
-    if change > 0:
-        return distance > -change
-    return distance > min(-change, 0.6 * inside.max())
+    change = (np.clip(width, *STROKES) - width) / 2 * FINE
+    # However wide a stroke is, some of it stays.
+    return inside - ndimage.distance_transform_edt(~fine) > min(-change, 0.6 * inside.max())
 
 
-def centre(fine):
-    """Reduce a digit to 20 pixels by area, and put its centre of mass in row and column 14."""
-    rows, columns = (np.flatnonzero(fine.any(axis=a)) for a in (1, 0))
-    cut = fine[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype("float32")
-    k = 20 / max(cut.shape)
-    digit = _resize(cut, [max(1, round(s * k)) for s in cut.shape]).clip(0, 1)
-    image = np.zeros((28, 28), "float32")
-    h, w = digit.shape
-    y, x = ndimage.center_of_mass(digit)
+def centre(digit):
+    """Put the centre of mass of a digit, float `(h, w)`, in row and column 14: uint8 `(28, 28)`."""
+    image = np.zeros((28, 28), np.uint8)
     # Where it is in MNIST's training images, counted from 0: 14.0 in the mean, 13.5 to 14.5.
-    top = int(np.clip(np.floor(14.5 - y), 0, 28 - h))
-    left = int(np.clip(np.floor(14.5 - x), 0, 28 - w))
-    image[top : top + h, left : left + w] = digit
-    return np.round(255 * image).astype(np.uint8)
+    corner = np.floor(14.5 - np.array(ndimage.center_of_mass(digit)))
+    top, left = np.clip(corner, 0, 28 - np.array(digit.shape)).astype(int)
+    image[top : top + digit.shape[0], left : left + digit.shape[1]] = np.round(255 * digit)
+    return image

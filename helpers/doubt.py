@@ -15,6 +15,7 @@ from helpers import inputs, model_files
 # A temperature at which all ten scores have a say, not only the two largest: 2 and 4 told kinds
 # that were left out of the fit a little better than 1.
 SOFT = 2
+BATCH = 50  # images at a time
 
 
 class Looks(NamedTuple):
@@ -33,13 +34,12 @@ class Reading(NamedTuple):
     doubt: np.ndarray  # float32 (n,), 0 (a digit, read right) to 1 (not to be believed)
 
 
-def look(network, images, batch_size=50):
+def look(network, images):
     """Compute what a network passes on, a batch at a time so that memory stays low.
 
     Args:
         network: a `keras.Sequential` with the layers of notebook 02.
         images: uint8 `(n, 28, 28)`, 0 (paper) to 255 (ink); they may show anything.
-        batch_size: images at a time.
 
     Returns:
         `Looks` of all n images.
@@ -51,8 +51,8 @@ def look(network, images, batch_size=50):
         inputs.check_images(images)
     taps = keras.Model(network.inputs[0], tap(network))
     batches = [  # called, not `predict`: nothing is compiled anew for each call
-        taps(images[i : i + batch_size, ..., np.newaxis].astype("float32") / 255, training=False)
-        for i in range(0, len(images), batch_size)
+        taps(images[i : i + BATCH, ..., np.newaxis].astype("float32") / 255, training=False)
+        for i in range(0, len(images), BATCH)
     ]
     scores, features = (np.concatenate(part) for part in zip(*batches, strict=True))
     length = np.linalg.norm(features, axis=1, keepdims=True)
@@ -116,7 +116,11 @@ def read_digits(networks, judge, test_images, validation_images):
 
 def load_recorded():
     """Load what `tools.doubt` recorded of MNIST: the dict of `read_digits`."""
-    path = model_files.MODELS / "doubt_of_digits.npz"
+    return load_arrays(model_files.MODELS / "doubt_of_digits.npz")
+
+
+def load_arrays(path):
+    """Load the arrays of a file in models/, after its digest is checked, as float32."""
     model_files.check_digest(path)
     with np.load(path) as stored:
         return {name: stored[name].astype("float32") for name in stored.files}
@@ -202,8 +206,5 @@ def load(path=model_files.ROBUST):
         FileNotFoundError, ModelError: as `model_files.load_shipped_model`.
     """
     path = Path(path)
-    path = path.with_name(f"{path.stem}_doubt.npz")
-    model_files.check_digest(path)
-    with np.load(path) as stored:
-        parts = {name: stored[name].astype("float32") for name in stored.files}
+    parts = load_arrays(path.with_name(f"{path.stem}_doubt.npz"))
     return Judge(**{name: part if part.ndim else float(part) for name, part in parts.items()})

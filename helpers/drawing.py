@@ -65,11 +65,9 @@ class Pad(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options):
         """Add a still picture, for where a widget cannot run: a page, or GitHub."""
-        bundle = super()._repr_mimebundle_(**options)
-        if bundle is None:
-            return None
+        bundle, metadata = super()._repr_mimebundle_(**options)
         picture = base64.b64encode(draw_still(self._network, self.image)).decode("ascii")
-        return bundle[0] | {"image/png": picture}, bundle[1]
+        return bundle | {"image/png": picture}, metadata
 
 
 def pack(network, dtype="<f2"):

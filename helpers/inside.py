@@ -28,18 +28,17 @@ def activations(network, images, names):
     return _read(keras.Model(network.inputs, taps), images, names)
 
 
-def pool(network, images, places=4):
-    """Compute what the layers pass on, each map averaged to a few places: the same for all layers.
+def pool(network, images):
+    """Compute what the layers pass on, each map averaged to 4 × 4 places: as many for all layers.
 
     Args:
         network, images: as for `activations`.
-        places: on a side.
 
     Returns:
         A dict of float32 `(n, …)`: the pixels, the four layers of maps, and `activation_5`.
     """
     names = ["activation_1", "activation_2", "activation_3", "activation_4"]
-    average = layers.AdaptiveAveragePooling2D(places)
+    average = layers.AdaptiveAveragePooling2D(4)
     taps = {name: average(network.get_layer(name).output) for name in names}
     taps["activation_5"] = network.get_layer("activation_5").output
     passed = _read(keras.Model(network.inputs, taps), images, list(taps))
@@ -199,5 +198,5 @@ def draw_map(ax, points, labels, marked, title):
             ax.text(x, y, str(digit), color=colour, fontsize=9, ha="center", va="center")
     for x, y in points[marked]:
         ax.text(x, y, "×", fontsize=16, weight="bold", ha="center", va="center")
-    ax.set(xlim=1.06 * np.sort(points[:, 0])[[0, -1]], ylim=1.06 * np.sort(points[:, 1])[[0, -1]])
-    ax.set(xticks=[], yticks=[], title=title)
+    (left, bottom), (right, top) = 1.06 * points.min(axis=0), 1.06 * points.max(axis=0)
+    ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], title=title)

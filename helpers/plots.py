@@ -63,7 +63,7 @@ def draw_digits(images, titles=None, columns=10, size=0.75, heading=None, black=
     columns = min(columns, len(images))
     size = min(size, WIDTH / columns)
     rows = -(-len(images) // columns)
-    lines = max((str(title).count("\n") + 1 for title in titles), default=0) if titles else 0
+    lines = max((str(title).count("\n") + 1 for title in titles or ()), default=0)
     height = rows * (size + 0.17 * lines) + (0.35 if heading else 0)
     fig, axs = plt.subplots(rows, columns, figsize=(columns * size, height), squeeze=False)
     for ax in axs.flat:
@@ -139,16 +139,15 @@ def draw_signed(ax, values, limit=None, title=None):
     """
     limit = limit or abs(values).max() or 1
     image = ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    for (row, column), value in np.ndenumerate(values if values.size <= 25 else np.empty((0, 0))):
-        colour = _choose_ink(image.cmap(image.norm(value)))
-        text = f"{value:+.3g}" if value else "0"
-        ax.text(column, row, text, ha="center", va="center", color=colour)
-    if values.size > 25:  # grey print must keep the sign
+    if values.size <= 25:
+        for (row, column), value in np.ndenumerate(values):
+            colour = _choose_ink(image.cmap(image.norm(value)))
+            text = f"{value:+.3g}" if value else "0"
+            ax.text(column, row, text, ha="center", va="center", color=colour)
+    else:  # grey print must keep the sign
         rows, columns = np.nonzero(values < -0.1 * limit)
         cell = ax.get_window_extent().width / ax.figure.dpi * 72 / values.shape[1]
-        ax.plot(
-            columns, rows, "_", color="black", markersize=0.5 * cell, markeredgewidth=0.1 * cell
-        )
+        ax.plot(columns, rows, "_", color="black", ms=0.5 * cell, mew=0.1 * cell)
     ax.set(title=title, xticks=[], yticks=[])
 
 

@@ -84,21 +84,20 @@ def find_marks(grey):
     regions = measure.regionprops(measure.label(dark, connectivity=2))
     regions = [region for region in regions if region.area_bbox > SMALLEST * grey.size]
     marks = sorted(filter(is_mark, regions), key=lambda region: -region.area_filled)[:16]
-    fours = filter(are_alike, map(put_in_order, itertools.combinations(marks, 4)))
-    fours = [middles_of(four) for four in fours]
-    if not fours:
+    fours = map(put_in_order, itertools.combinations(marks, 4))
+    corners = [middles_of(four) for four in fours if are_alike(four)]
+    if not corners:
         raise digits.PictureError(
             "Not all four corner marks of the sheet are seen.\nPhotograph the whole sheet, lying "
             "flat, from above and in even light."
         )
-    return max(fours, key=area_of)
+    return max(corners, key=area_of)
 
 
 def is_mark(region):
     """Tell a square, upright or a little turned, from writing."""
-    sides = region.axis_minor_length, region.axis_major_length
     full = region.area_filled > 0.85 * region.area_convex
-    return full and sides[0] > 0.6 * sides[1]
+    return full and region.axis_minor_length > 0.6 * region.axis_major_length
 
 
 def has_hole(region):
@@ -115,10 +114,10 @@ def are_alike(marks):
 
 def put_in_order(marks):
     """Put marks in order, clockwise, the one with the hole first."""
-    middles = middles_of(marks) - middles_of(marks).mean(axis=0)
-    around = sorted(zip(np.arctan2(middles[:, 1], middles[:, 0]), range(4), strict=True))
-    marks = [marks[i] for _, i in around]
-    first = [has_hole(mark) for mark in marks].index(True) if any(map(has_hole, marks)) else 0
+    middles = middles_of(marks)
+    x, y = (middles - middles.mean(axis=0)).T
+    marks = [marks[i] for i in np.argsort(np.arctan2(y, x))]
+    first = max(range(4), key=lambda i: has_hole(marks[i]))
     return marks[first:] + marks[:first]
 
 

@@ -34,19 +34,13 @@ def test_each_function_spoils_every_image_in_its_own_way(function, strokes):
         assert len(np.unique(spoiled.reshape(40, -1).round(3), axis=0)) > 20
 
 
-def test_inverting_twice_gives_the_image_back(strokes):
-    random = make_random()
-    twice = corruptions.invert(corruptions.invert(strokes, random), random)
-    np.testing.assert_array_equal(twice, strokes)
-
-
 def test_a_constant_image_is_not_changed_by_blur_inside(strokes):
     ones = tf.ones_like(strokes)
     blurred = corruptions.blur(ones, make_random()).numpy()
     np.testing.assert_allclose(blurred[:, 8:20, 8:20], 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.5])
 def test_the_mixture_leaves_the_rest_of_a_batch_clean(strokes, share):
     images = strokes[..., np.newaxis]
     spoiled = corruptions.spoil(images, make_random(), share=share).numpy()

@@ -48,14 +48,10 @@ def test_a_scan_without_any_desk_is_read_and_empty_boxes_are_left_out():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["a corner is missing", "another page", "nothing"])
+@pytest.mark.parametrize("what", ["a corner is missing", "nothing"])
 def test_what_is_no_whole_sheet_is_refused_in_plain_words(filled, what):
     page = np.round(255 * filled.clip(0, 1)).astype(np.uint8)
-    page = {
-        "a corner is missing": page[: -page.shape[0] // 6],
-        "another page": page[page.shape[0] // 5 : -page.shape[0] // 5],
-        "nothing": np.full_like(page, 200),
-    }[what]
+    page = np.full_like(page, 200) if what == "nothing" else page[: -page.shape[0] // 6]
     with pytest.raises(digits.PictureError, match="four corner marks") as refused:
         sheet.read_sheet(page)
     assert len(str(refused.value).splitlines()) <= 2

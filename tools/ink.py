@@ -78,12 +78,12 @@ FINE = 4  # strokes are drawn at four times the page's resolution
 INKS = {"black": (0.1, 0.1, 0.12), "blue": (0.1, 0.16, 0.5), "pencil": (0.42, 0.42, 0.43)}
 
 
-def trace(corners, n=30):
-    """Return n points along a stroke's corners, float `(n, 2)`: a curve, or a straight line."""
+def trace(corners):
+    """Return 30 points along a stroke's corners, float `(30, 2)`: a curve, or a straight line."""
     corners = np.array(corners, float)
     lengths = np.hypot(*np.diff(corners, axis=0).T)
     along = np.r_[0, np.cumsum(lengths + 1e-6)]
-    places = np.linspace(0, along[-1], n)
+    places = np.linspace(0, along[-1], 30)
     if len(corners) < 3:
         return np.stack([np.interp(places, along, axis) for axis in corners.T], axis=1)
     return interpolate.CubicSpline(along, corners)(places)
@@ -137,21 +137,19 @@ def draw_strokes(shape, placed, pen):
     return np.asarray(image.reduce(FINE), "float32") / 255
 
 
-def make_paper(shape, random, lines=None, pitch=50, tone=0.93):
+def make_paper(shape, random, lines=None):
     """Make a page and nothing written on it, float32 `(rows, columns, 3)`, 0 to 1.
 
     Args:
         shape: rows and columns.
         random: a NumPy generator, for the paper's grain.
-        lines: `"ruled"`, `"squared"` or None.
-        pitch: pixels from line to line.
-        tone: of the paper, 0 (black) to 1.
+        lines: `"ruled"`, `"squared"` or None; 50 pixels apart.
     """
-    page = np.full((*shape, 3), tone, "float32") * np.array([1, 0.99, 0.96], "float32")
+    page = np.full((*shape, 3), 0.93, "float32") * np.array([1, 0.99, 0.96], "float32")
     page += 0.012 * ndimage.gaussian_filter(random.normal(size=shape), 1)[..., np.newaxis]
     for turned in {"ruled": (0,), "squared": (0, 1)}.get(lines, ()):
         view = page.swapaxes(0, turned)
-        for start in range(pitch // 2, len(view), pitch):
+        for start in range(25, len(view), 50):
             view[start : start + 2] *= (0.72, 0.82, 0.93)
     return page
 
@@ -162,7 +160,7 @@ def lay_ink(page, cover, ink):
     return page * (1 - cover) + np.array(INKS[ink], "float32") * cover
 
 
-def shade(shape, random, depth=0.35):
+def shade(shape, random, depth):
     """Return the light on a page, float `(rows, columns)`: it falls to one side, with a shadow."""
     y, x = np.mgrid[0 : 1 : shape[0] * 1j, 0 : 1 : shape[1] * 1j]
     angle, edge = random.uniform(0, 2 * np.pi, 2), random.uniform(-0.1, 0.3)
@@ -170,7 +168,7 @@ def shade(shape, random, depth=0.35):
     return (1 + 0.3 * fall) * (1 - depth / (1 + np.exp(-(side - edge) / 0.04)))
 
 
-def photograph(page, random, size, margin=0.0, askew=0.04, blur=0.7, noise=0.015, depth=0.35):
+def photograph(page, random, size, margin=0.0, askew=0.04, depth=0.35):
     """Photograph a page: perspective, shadow, blur and noise.
 
     Args:
@@ -180,8 +178,6 @@ def photograph(page, random, size, margin=0.0, askew=0.04, blur=0.7, noise=0.015
         margin: what is seen of the desk on each side, as a share of the photograph; with 0 the page
             reaches beyond it.
         askew: how far each corner is off, as a share.
-        blur: in pixels of the photograph.
-        noise: standard deviation of the camera's, of 1.
         depth: of the shadow, 0 (none) to 1.
 
     Returns:
@@ -197,13 +193,13 @@ def photograph(page, random, size, margin=0.0, askew=0.04, blur=0.7, noise=0.015
     seen = transform.warp(soft, matrix, output_shape=size, order=1, cval=np.nan)
     image = np.where(np.isnan(seen), desk[..., np.newaxis], seen)
     image *= shade(size, random, depth)[..., np.newaxis]
-    image = ndimage.gaussian_filter(image, (blur, blur, 0))
-    image += random.normal(0, noise, image.shape)
+    image = ndimage.gaussian_filter(image, (0.7, 0.7, 0))
+    image += random.normal(0, 0.015, image.shape)
     return np.round(255 * image.clip(0, 1)).astype(np.uint8)
 
 
-def as_jpeg(image, quality=75):
+def as_jpeg(image):
     """Return an image, uint8 `(rows, columns, 3)`, as the bytes of a JPEG file."""
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    Image.fromarray(image).save(file, "JPEG", quality=75)
     return file.getvalue()

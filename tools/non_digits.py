@@ -24,7 +24,6 @@ SIGNS = (
     "აბგდევთიკლმნპჟრსტფქღყჩცძწჭხჯჰ"
     "&@#%?!+=*~<>{}$§√∞∂∫≠≤±"
 )
-SIDE = 28
 GRID = np.stack(np.meshgrid(np.arange(28.0), np.arange(28.0), indexing="ij"))
 
 
@@ -60,12 +59,12 @@ def draw_from(characters, random):
     return bend(digits.prepare(mask), random)
 
 
-def invent(random, strokes=(2, 5)):
+def invent(random):
     """Draw a character that no alphabet has: a few curved strokes."""
     page = Image.new("L", (120, 120))
     draw = ImageDraw.Draw(page)
     t = np.linspace(0, 1, 30)[:, np.newaxis]
-    for _ in range(random.integers(*strokes)):
+    for _ in range(random.integers(2, 5)):
         a, b, c, d = random.uniform(15, 105, (4, 1, 2))
         b, c = (a + random.uniform(0.2, 1) * (p - a) for p in (b, c))
         curve = a * (1 - t) ** 3 + 3 * b * t * (1 - t) ** 2 + 3 * c * t**2 * (1 - t) + d * t**3
