@@ -116,14 +116,18 @@ def build(recipe, n):
     return network
 
 
-def find_batch_size(recipe, epoch):
-    """Return how many images a batch of an epoch has, counted from 0."""
-    return recipe.batch_sizes[min(epoch, len(recipe.batch_sizes) - 1)]
+def plan(recipe):
+    """List the epochs of a run: the images of a batch, the share of batches shown as they are."""
+    sizes, first_plain = recipe.batch_sizes, recipe.epochs - recipe.plain_epochs
+    return [
+        (sizes[min(epoch, len(sizes) - 1)], min(1, max(0, epoch + 1 - first_plain)))
+        for epoch in range(recipe.epochs)
+    ]
 
 
 def count_steps(recipe, n):
     """Return the batches of a run on n images."""
-    return sum(-(-n // find_batch_size(recipe, epoch)) for epoch in range(recipe.epochs))
+    return sum(-(-n // size) for size, _ in plan(recipe))
 
 
 def make_stages(recipe, images, labels, seed):
@@ -146,13 +150,8 @@ def make_targets(labels):
 def make_plain_stages(recipe, images, labels, seed):
     """Yield the stages of a run whose images are transformed, or shown as they are."""
     make = functools.partial(training.make_dataset, images, labels, True, seed=seed)
-    first = recipe.epochs - recipe.plain_epochs
-    plan = [
-        (find_batch_size(recipe, epoch), min(1, max(0, epoch + 1 - first)))
-        for epoch in range(recipe.epochs)
-    ]
     end = 0
-    for (batch_size, plain), alike in itertools.groupby(plan):
+    for (batch_size, plain), alike in itertools.groupby(plan(recipe)):
         end += len(list(alike))
         dataset = make(batch_size, limits=None if plain == 1 else recipe.limits)
         if 0 < plain < 1:  # of the images in the same order, the last ones
@@ -163,13 +162,12 @@ def make_plain_stages(recipe, images, labels, seed):
 
 def make_spoiled_stages(recipe, images, labels, seed):
     """Yield an epoch at a time of a run in which a changing share of a batch is spoiled."""
-    change = recipe.epochs - recipe.plain_epochs
     pool = non_digits.make_pool(images, labels) if recipe.others else None
-    for epoch, share in enumerate(np.linspace(*recipe.spoiled, recipe.epochs).tolist()):
-        spoil = functools.partial(corruptions.spoil, families=recipe.families, share=share)
-        limits = recipe.limits if epoch < change else None
+    shares = np.linspace(*recipe.spoiled, recipe.epochs).tolist()
+    for epoch, (size, plain) in enumerate(plan(recipe)):
+        spoil = functools.partial(corruptions.spoil, families=recipe.families, share=shares[epoch])
+        limits = None if plain == 1 else recipe.limits
         options = {"seed": 1_000 * seed + epoch, "limits": limits, "spoil": spoil}
-        size = find_batch_size(recipe, epoch)
         dataset = training.make_dataset(images, labels, True, size, **options)
         if recipe.others:
             dataset = add_others(dataset, pool, recipe.others, options)
