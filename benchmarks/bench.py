@@ -13,6 +13,7 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
+from benchmarks.epoch import CONTENDERS
 from helpers import data, preflight
 from helpers.files import write_text
 
@@ -22,15 +23,6 @@ RESULTS = HERE / "results.json"
 ROUNDS = 3  # alternating runs of each contender; for an accuracy, as many seeds
 EPOCH_ROUNDS = 5  # the fastest two are close together
 TERAFLOP = 3.66  # in an epoch of 60,000 images: forward, and twice as much backward
-EPOCH = (
-    "project-bfloat16",
-    "project-bfloat16-transforms",
-    "keras-bfloat16",
-    "pytorch-bfloat16",
-    "project-float32",
-    "keras-float32",
-    "pytorch-float32",
-)
 THREADS = {"as `load_tensorflow` sets them": 0, "1": 1, "8": 8, "32": 32}
 RECIPES = ("one_epoch", "quick", "keras-example", "lineage-2017")
 SHORTER = ("quick", "race", "train_mnist_fast")  # in another session than RECIPES
@@ -53,11 +45,10 @@ def main(parts):
 
 def run_epochs():
     """Time an epoch of every contender, and the machine's matrix products."""
-    runs = {name: [] for name in EPOCH}
-    rates = []
+    rates, runs = [], {name: [] for name in CONTENDERS}
     for _ in range(EPOCH_ROUNDS):
         rates.append(_call("matmul"))
-        for name in EPOCH:
+        for name in CONTENDERS:
             runs[name].append(_call("epoch", name))
     rate = {key: round(statistics.median(r[key] for r in rates), 1) for key in rates[0]}
     return {"gigaflops": rate, "runs": {name: _summarise(runs[name], rate, name) for name in runs}}
@@ -99,15 +90,16 @@ def race(names):
     for seed in range(ROUNDS):
         for name in names:
             runs[name][f"seed {seed}"] = _call("to_accuracy", name, str(seed))
-    reached = {}
-    for name, by_seed in runs.items():
-        reached[name] = {
+    reached = {
+        name: {
             "to_99.0": [find_first(rows, 0.99) for rows in by_seed.values()],
             "to_99.5": [find_first(rows, 0.995) for rows in by_seed.values()],
             "last_accuracy": [rows[-1]["accuracy"] for rows in by_seed.values()],
             "seconds": [rows[-1]["seconds"] for rows in by_seed.values()],
             "epochs": by_seed,
         }
+        for name, by_seed in runs.items()
+    }
     return {"accuracies": [0.99, 0.995], "runs": reached}
 
 
@@ -122,11 +114,6 @@ def compare(slower, faster, decimals=2):
     return round(medians[0] / medians[1], decimals)
 
 
-def run_inference():
-    """Time the ways to read images."""
-    return {"ways": _call("inference")}
-
-
 def run_threads():
     """Time a training step on one core with several numbers of threads."""
     runs = {label: [] for label in THREADS}
@@ -136,18 +123,13 @@ def run_threads():
     return {"step_ms": {label: statistics.median(values) for label, values in runs.items()}}
 
 
-def run_profile():
-    """Sum up where a training step's time goes."""
-    return {"step_ms": _call("profile_step")}
-
-
 PARTS = {
     "epoch": run_epochs,
     "to_accuracy": run_to_accuracy,
     "race": run_race,
-    "inference": run_inference,
+    "inference": lambda: {"ways": _call("inference")},
     "threads": run_threads,
-    "profile": run_profile,
+    "profile": lambda: {"step_ms": _call("profile_step")},
 }
 
 

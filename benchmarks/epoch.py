@@ -8,15 +8,17 @@ import json
 import resource
 import sys
 import time
+from functools import partial
 
 BATCH_SIZE = 128
 WARM_UP = 20  # batches before the clock starts: compiling is part of the time to an accuracy
 
 
-def project(dtype, images, labels, limits=None):
+def project(dtype, images, labels, transforms=False):
     """Return a function that trains an epoch as notebook 03 does, with or without transforms."""
-    from helpers import model, training
+    from helpers import augmentation, model, training
 
+    limits = augmentation.LIMITS if transforms else None
     dataset = training.make_dataset(images, labels, training=True, limits=limits)
     network = model.build_model(dtype=dtype)
     training.compile_model(network, steps=2 * len(dataset))
@@ -76,22 +78,14 @@ def torch_network(torch):
     return network
 
 
-def project_with_transforms(dtype, images, labels):
-    """Return a function that trains an epoch as notebook 03 does, transforms included."""
-
-    from helpers import augmentation
-
-    return project(dtype, images, labels, augmentation.LIMITS)
-
-
 CONTENDERS = {
-    "project-bfloat16": lambda *data: project("mixed_bfloat16", *data),
-    "project-bfloat16-transforms": lambda *data: project_with_transforms("mixed_bfloat16", *data),
-    "project-float32": lambda *data: project("float32", *data),
-    "keras-float32": lambda *data: keras_as_it_comes("float32", *data),
-    "keras-bfloat16": lambda *data: keras_as_it_comes("mixed_bfloat16", *data),
-    "pytorch-bfloat16": lambda *data: pytorch("bfloat16", *data),
-    "pytorch-float32": lambda *data: pytorch("float32", *data),
+    "project-bfloat16": partial(project, "mixed_bfloat16"),
+    "project-bfloat16-transforms": partial(project, "mixed_bfloat16", transforms=True),
+    "keras-bfloat16": partial(keras_as_it_comes, "mixed_bfloat16"),
+    "pytorch-bfloat16": partial(pytorch, "bfloat16"),
+    "project-float32": partial(project, "float32"),
+    "keras-float32": partial(keras_as_it_comes, "float32"),
+    "pytorch-float32": partial(pytorch, "float32"),
 }
 
 

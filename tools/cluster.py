@@ -7,10 +7,10 @@ import asyncio
 import collections
 import contextlib
 import hashlib
-import importlib
 import json
 import logging
 import os
+import pkgutil
 import sys
 import threading
 import time
@@ -37,10 +37,6 @@ sets = {}  # a worker's MNIST, by its digest
 
 class ClusterError(preflight.SetupError):
     """A cluster that cannot be used, or is no more; shown without a traceback."""
-
-
-class Unprepared(Exception):
-    """A worker that was not looked at: it has begun anew at the address of one that was."""
 
 
 class Unwanted(Exception):
@@ -116,14 +112,9 @@ def work(function, name, seed, digest, mark, cores):
     Returns:
         What the function returns.
     """
-    if digest not in sets:
-        raise Unprepared
     with training:
         check_wanted()
-        module, _, function = function.partition(":")
-        return getattr(importlib.import_module(module), function)(
-            name, seed, sets[digest], mark, cores
-        )
+        return pkgutil.resolve_name(function)(name, seed, sets[digest], mark, cores)
 
 
 def check_wanted():
@@ -275,16 +266,12 @@ class Team:
         """Look at workers that have come: send MNIST to those without, leave out what differs."""
         self.cores = {address: self.cores[address] for address in busy if address in self.cores}
         new = [address for address in busy if address not in self.cores]
-        found = self.ask(new, describe, self.files, self.expected["MNIST"])
-        without = [
-            a for a, there in found.items() if isinstance(there, dict) and not there["MNIST"]
-        ]
-        sent = self.ask(without, keep, self.digits)
-        for address in without:
-            there, answer = found.pop(address), sent.get(address)
-            if answer:  # not gone since
-                failed = isinstance(answer, Exception)
-                found[address] = answer if failed else {**there, "MNIST": answer}
+        question = describe, self.files, self.expected["MNIST"]
+        found = self.ask(new, *question)
+        without = [a for a, told in found.items() if isinstance(told, dict) and not told["MNIST"]]
+        if without:
+            self.ask(without, keep, self.digits)
+            found = self.ask(new, *question)
         for address, there in found.items():
             if difference := find_difference(there, self.expected):
                 print(f"{address} is left out: {difference}", flush=True)
@@ -364,8 +351,7 @@ class Team:
             future, address = self.running[seed]
             try:
                 result = future.result(timeout=ANSWER)
-            except (TimeoutError, Unprepared):  # gone with the worker, or never begun by its heir
-                self.cores.pop(address, None)
+            except TimeoutError:  # gone with the worker
                 self.put_back(seed, "it is gone")
             except Exception as error:
                 if future.status != "error":  # the future's own, not the task's
@@ -390,7 +376,7 @@ def find_difference(there, here):
     for name, value in here.items():
         if there[name] == value:
             continue
-        if name == "MNIST" and " " in there[name]:
+        if name == "MNIST" and " " in f"{there[name]}":
             return there[name]
         if name == "MNIST" or "/" in name:
             return f"its {name} is another."
@@ -400,10 +386,8 @@ def find_difference(there, here):
 
 def _list_code():
     """Return the files of helpers/ and tools/ that are loaded: those that training uses."""
-    paths = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
-    folders = [data.ROOT / folder for folder in ("helpers", "tools")]
     return sorted(
-        path.relative_to(data.ROOT).as_posix()
-        for path in map(Path, filter(None, paths))
-        if path.suffix == ".py" and any(folder in path.parents for folder in folders)
+        Path(module.__file__).resolve().relative_to(data.ROOT).as_posix()
+        for name, module in [*sys.modules.items()]
+        if name.partition(".")[0] in ("helpers", "tools")
     )

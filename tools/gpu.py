@@ -262,10 +262,8 @@ def prepare_step(runs, images, labels, size, limits):
 
 def plan(recipe, n):
     """List the steps of each epoch: `(size, limits)` of its batches, as `tools.train` does."""
-    for epoch in range(recipe.epochs):
-        size = train.find_batch_size(recipe, epoch)
+    for size, plain in train.plan(recipe):
         ends = [*range(0, n, size), n]
-        plain = min(1, max(0, epoch + 1 - recipe.epochs + recipe.plain_epochs))
         change = round((1 - plain) * (len(ends) - 1))
         yield [
             (end - begin, recipe.limits if number < change else None)
@@ -310,7 +308,7 @@ def finish(run, images):
         run.weights.copy_(run.average)
         for part in images[run.order[: 100 * 128]].split(128):
             read(run, run.weights, part.float()[:, None] / 255, True)
-    size = train.find_batch_size(run.recipe, run.recipe.epochs - 1)
+    size, _ = train.plan(run.recipe)[-1]
     run.variances[4].mul_(1 - 1 / size)  # PyTorch divides by n - 1; elsewhere n is large
 
 

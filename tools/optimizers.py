@@ -57,8 +57,8 @@ def make_optimizer(recipe, steps):
     if recipe.optimizer == "sgd":
         return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, **options)
     if recipe.optimizer == "muon":
-        muon = {"adam_weight_decay": decay, "rms_rate": recipe.muon_rate}
-        return ConvolutionMuon(rate, **muon, **options)
+        options |= {"adam_weight_decay": decay, "rms_rate": recipe.muon_rate}
+        return ConvolutionMuon(rate, **options)
     return keras.optimizers.AdamW(rate, **options)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import sqlite3
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 from helpers import data, model_files, plots, preflight
@@ -91,21 +92,18 @@ def summarise(name, labels):
         return
     plain = np.stack([kept[run] for run in runs])
     shifted = np.stack([kept[f"{run}_shifted"] for run in runs])
-    parts = {"all": np.arange(len(labels)), "without_disputed": scores.undisputed(len(labels))}
-    record["statistics"] = {
-        part: {
+    every = np.arange(len(labels))
+    undisputed = np.setdiff1d(every, data.DISPUTED_TEST_LABELS)
+    record["statistics"] = {}
+    for part, chosen in {"all": every, "without_disputed": undisputed}.items():
+        right = labels[chosen]
+        record["statistics"][part] = {
             "n": len(chosen),
-            "one_network": scores.spread(
-                [scores.accuracy(p[chosen], labels[chosen]) for p in plain]
-            ),
-            "one_network_shifted": scores.spread(
-                [scores.accuracy(p[chosen], labels[chosen]) for p in shifted]
-            ),
-            "ensemble": scores.ensemble(plain[:, chosen], labels[chosen]),
-            "ensemble_shifted": scores.ensemble(shifted[:, chosen], labels[chosen]),
+            "one_network": scores.spread(scores.accuracy(plain[:, chosen], right)),
+            "one_network_shifted": scores.spread(scores.accuracy(shifted[:, chosen], right)),
+            "ensemble": scores.ensemble(plain[:, chosen], right),
+            "ensemble_shifted": scores.ensemble(shifted[:, chosen], right),
         }
-        for part, chosen in parts.items()
-    }
     write_record(name, record, kept)
     print(f"{name}: {record['statistics']['all']['one_network']}", flush=True)
 
@@ -124,7 +122,11 @@ def draw_mistakes(path, images, labels, probabilities):
     wrong = wrong[probabilities.max(axis=1)[wrong].argsort()[::-1]]
     titles = [f"{labels[i]}, read {predictions[i]}" for i in wrong]
     plots.use_style()
-    fig = plots.draw_digits(images[wrong], titles, columns=10, size=0.72)
+    if len(wrong):
+        fig = plots.draw_digits(images[wrong], titles, columns=10, size=0.72)
+    else:
+        fig = plt.figure(figsize=(3, 0.5))
+        fig.suptitle("No digit is misread.", y=0.5, va="center")
     write_beside(path, lambda part: fig.savefig(part, dpi=100))
 
 

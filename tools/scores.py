@@ -6,17 +6,18 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from helpers import data
-
-
-def undisputed(n):
-    """Return the numbers of the test images whose labels are not among the disputed ones."""
-    return np.setdiff1d(np.arange(n), data.DISPUTED_TEST_LABELS)
-
 
 def accuracy(probabilities, labels):
-    """Return the share of images that are read as their label says."""
-    return float((probabilities.argmax(axis=-1) == labels).mean())
+    """Return the share of images that are read as their label says.
+
+    Args:
+        probabilities: `(n, 10)`, or those of several networks, `(networks, n, 10)`.
+        labels: `(n,)`.
+
+    Returns:
+        A number, or one for each network, `(networks,)`.
+    """
+    return (probabilities.argmax(axis=-1) == labels).mean(axis=-1)
 
 
 def measure(probabilities, labels):
@@ -85,11 +86,7 @@ def ensemble(probabilities, labels):
     """
     result = measure(probabilities.mean(axis=0, dtype=np.float32), labels)
     right = stats.binomtest(result["n"] - result["errors"], result["n"])
-    ends = right.proportion_ci(0.95, method="wilson")
-    subsets = itertools.combinations(range(len(probabilities)), max(1, len(probabilities) - 2))
-    left = [
-        accuracy(probabilities[list(chosen)].mean(axis=0, dtype=np.float32), labels)
-        for chosen in subsets
-    ]
-    interval = [round(end, 6) for end in ends]
-    return {**result, "interval": interval, "without_two": summarise(left)}
+    interval = [round(end, 6) for end in right.proportion_ci(0.95, method="wilson")]
+    left = itertools.combinations(probabilities, max(1, len(probabilities) - 2))
+    without_two = [accuracy(np.mean(some, axis=0, dtype=np.float32), labels) for some in left]
+    return {**result, "interval": interval, "without_two": summarise(without_two)}

@@ -9,17 +9,19 @@ trains what was chosen on all 60,000 and reads the test images; each such look s
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import json
 import statistics
 import time
 
+import joblib
 import numpy as np
 
 from helpers import augmentation, data, model, model_files, preflight
 from helpers.files import write_text
-from tools import cluster, records, scores, train
+from tools import records, scores, train
 
 RECORD = model_files.MODELS / "search.json"
 SMALL = train.RECIPES["one_epoch"].limits
@@ -133,30 +135,21 @@ def train_missing(chosen, options):
 def run_all(tasks, jobs):
     """Train tasks, `jobs` at a time with their share of the cores; yield `(task, run)`."""
     cores = max(1, preflight.count_cores() // jobs)
-    if jobs == 1:
-        yield from (try_seed(*task, cores) for task in tasks)
-        return
-    import dask
-    from dask.distributed import Client, LocalCluster, as_completed
-
-    # A process each, which ends with this one; without a page to watch them by.
-    pool = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
-    keep_memory = dask.config.set(cluster.KEEP_MEMORY)
-    with keep_memory, LocalCluster(**pool) as workers, Client(workers) as client:
-        futures = [client.submit(try_seed, *task, cores, pure=False) for task in tasks]
-        yield from (future.result() for future in as_completed(futures))
+    pool = joblib.Parallel(jobs, return_as="generator_unordered")
+    return pool(joblib.delayed(try_seed)(*task, cores) for task in tasks)
 
 
 def run_on_gpu(tasks):
     """Train tasks on a graphics card, all seeds of a configuration at once; yield as `run_all`."""
     gpu = load_gpu()
     training, (images, labels) = load_split()
-    for group, name in dict.fromkeys((group, name) for group, name, _ in tasks):
-        seeds = [seed for *found, seed in tasks if found == [group, name]]
-        runs, how = train_on_gpu(gpu, find_recipe(group, name), training, seeds)
-        for seed, run in zip(seeds, runs, strict=True):
-            result = measure(gpu.predict(run, images), labels)
-            yield (group, name, seed), {**result, **how}
+    seeds = {}
+    for group, name, seed in tasks:
+        seeds.setdefault((group, name), []).append(seed)
+    for configuration, chosen in seeds.items():
+        runs, how = train_on_gpu(gpu, find_recipe(*configuration), training, chosen)
+        for seed, run in zip(chosen, runs, strict=True):
+            yield (*configuration, seed), {**measure(gpu.predict(run, images), labels), **how}
 
 
 def train_on_gpu(gpu, recipe, digits, seeds):
@@ -189,7 +182,8 @@ def test_on_gpu(name, number):
     runs, how = train_on_gpu(gpu, find_recipe(*name.split("/")), training, range(number))
     read = [train.predict_shifted(run, images, gpu.predict) for run in runs]
     result = summarise_test(*zip(*read, strict=True), labels)
-    update_record(lambda record: record.setdefault("test", {}).update({name: {**result, **how}}))
+    with change_record() as record:
+        record.setdefault("test", {})[name] = {**result, **how}
     print(name, result, flush=True)
 
 
@@ -205,14 +199,14 @@ def summarise_test(plain, shifted, labels):
         A dict: for "plain" and "shifted" the `errors` of each seed, their `spread`, and the
         `ensemble` of all (see `tools.scores`).
     """
-    result = {}
-    for key, read in (("plain", np.asarray(plain)), ("shifted", np.asarray(shifted))):
-        result[key] = {
+    return {
+        key: {
             "errors": [scores.measure(seed, labels)["errors"] for seed in read],
-            "spread": scores.spread([scores.accuracy(seed, labels) for seed in read]),
+            "spread": scores.spread(scores.accuracy(read, labels)),
             "ensemble": scores.ensemble(read, labels),
         }
-    return result
+        for key, read in (("plain", np.asarray(plain)), ("shifted", np.asarray(shifted)))
+    }
 
 
 def time_runs(group, rounds=5, steps=30):
@@ -236,7 +230,8 @@ def time_runs(group, rounds=5, steps=30):
         step = statistics.median(seconds)
         run = round(step * train.count_steps(find_recipe(group, name), n), 1)
         times[name] = {"step_ms": round(1_000 * step, 1), "seconds": run}
-    update_record(lambda record: record[group].update(times={**where, "runs": times}))
+    with change_record() as record:
+        record[group]["times"] = {**where, "runs": times}
     print(group, times, flush=True)
 
 
@@ -315,7 +310,7 @@ def read_record():
     return {"command": "python -m tools.search", "training": 55_000, "validation": 5_000}
 
 
-def is_missing(group, name, seed, place="runs"):
+def is_missing(group, name, seed, place):
     """Tell whether to train a seed of a configuration.
 
     Args:
@@ -334,26 +329,24 @@ def is_missing(group, name, seed, place="runs"):
     return not found or f"seed_{seed}" not in found.get(place, {})
 
 
-def add_to_record(group, name, seed, run, place="runs"):
+def add_to_record(group, name, seed, run, place):
     """Add a run to models/search.json."""
     base, configurations = GROUPS[group]
     recipe = dataclasses.asdict(train.RECIPES[base])
-
-    def add(record):
+    with change_record() as record:
         found = record.setdefault(group, {"base": base, "recipe": recipe, "configurations": {}})
         empty = {"changes": configurations[name], "runs": {}}
         runs = found["configurations"].setdefault(name, empty).setdefault(place, {})
         runs[f"seed_{seed}"] = run
-
-    update_record(add)
     print(f"{group}/{name}, seed {seed}: {run['errors']} of 5,000, loss {run['loss']}", flush=True)
 
 
-def update_record(change):
-    """Let a function change the record, which no other command changes meanwhile."""
+@contextlib.contextmanager
+def change_record():
+    """Yield the record to be changed, which no other command changes meanwhile; then write it."""
     with records.hold("models"):
         record = read_record()
-        change(record)
+        yield record
         write_text(RECORD, json.dumps(record, indent=1) + "\n")
         records.write_digests(RECORD)
 

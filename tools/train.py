@@ -17,20 +17,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from helpers import (
-    augmentation,
-    corruptions,
-    model,
-    model_files,
-    preflight,
-    training,
-)
+from helpers import augmentation, corruptions, model, model_files, preflight, training
 from helpers.checkpoints import Checkpoint, resume, run_folder
 from helpers.files import write_beside
 from tools import cluster, non_digits, optimizers, records, scores
 
 SHIPPED_RECIPE = "best"
 PLAIN = "plain.keras"  # a run's network, when it is trained
+NO_DIGIT = 10  # the label of what is none of the ten
 # The image as it is and moved by a pixel to each side: (rows, columns).
 SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 
@@ -46,7 +40,7 @@ class Recipe:
     label_smoothing: float = 0.0
     families: tuple = ()  # of `corruptions`, to spoil images by
     spoiled: tuple = (0.0, 0.0)  # the share of a batch, in the first epoch and in the last
-    others: int = 0  # images that are no digits beside each batch, with even targets
+    others: int = 0  # images beside each batch that are no digits; needs smoothed labels
     dropout: float = 0.2
     batch_norm_momentum: float = 0.9
     batch_sizes: tuple = (training.BATCH_SIZE,)  # of the first epochs; the last one stays
@@ -101,7 +95,7 @@ def train(recipe, images, labels, seed, folder=None, callbacks=()):
     network, past = resume(folder) if folder else (None, [])
     if network is None:
         network = build(recipe, len(images))
-    callbacks = [*([Checkpoint(folder)] if folder else []), *callbacks]
+    callbacks = [Checkpoint(folder), *callbacks] if folder else [*callbacks]
     options = {"callbacks": callbacks, "verbose": 2 if folder else 0, "shuffle": False}
     done = len(past)
     for dataset, end in make_stages(recipe, images, labels, seed):
@@ -122,35 +116,42 @@ def build(recipe, n):
     return network
 
 
-def find_batch_size(recipe, epoch):
-    """Return how many images a batch of an epoch has, counted from 0."""
-    return recipe.batch_sizes[min(epoch, len(recipe.batch_sizes) - 1)]
+def plan(recipe):
+    """List the epochs of a run: the images of a batch, the share of batches shown as they are."""
+    sizes, first_plain = recipe.batch_sizes, recipe.epochs - recipe.plain_epochs
+    return [
+        (sizes[min(epoch, len(sizes) - 1)], min(1, max(0, epoch + 1 - first_plain)))
+        for epoch in range(recipe.epochs)
+    ]
 
 
 def count_steps(recipe, n):
     """Return the batches of a run on n images."""
-    return sum(-(-n // find_batch_size(recipe, epoch)) for epoch in range(recipe.epochs))
+    return sum(-(-n // size) for size, _ in plan(recipe))
 
 
 def make_stages(recipe, images, labels, seed):
-    """Yield the parts of a run in which images are varied alike: `(dataset, last epoch)`."""
+    """Yield the parts of a run in which images are varied alike: `(dataset, last epoch)`.
+
+    Its targets are labels, uint8 `(batch,)`, or, to be smoothed, probabilities, `(batch, 10)`.
+    """
     make = make_spoiled_stages if any(recipe.spoiled) else make_plain_stages
     for dataset, end in make(recipe, images, labels, seed):
-        if recipe.label_smoothing and not recipe.others:
-            dataset = dataset.map(lambda batch, digits: (batch, tf.one_hot(digits, 10)))
+        if recipe.label_smoothing:
+            dataset = dataset.map(lambda batch, labels: (batch, make_targets(labels)))
         yield dataset, end
+
+
+def make_targets(labels):
+    """Turn labels, uint8 `(n,)`, into float32 `(n, 10)`: one-hot, or even for what is no digit."""
+    return tf.where(labels[:, tf.newaxis] == NO_DIGIT, 0.1, tf.one_hot(labels, 10))
 
 
 def make_plain_stages(recipe, images, labels, seed):
     """Yield the stages of a run whose images are transformed, or shown as they are."""
     make = functools.partial(training.make_dataset, images, labels, True, seed=seed)
-    first = recipe.epochs - recipe.plain_epochs
-    plan = [
-        (find_batch_size(recipe, epoch), min(1, max(0, epoch + 1 - first)))
-        for epoch in range(recipe.epochs)
-    ]
     end = 0
-    for (batch_size, plain), alike in itertools.groupby(plan):
+    for (batch_size, plain), alike in itertools.groupby(plan(recipe)):
         end += len(list(alike))
         dataset = make(batch_size, limits=None if plain == 1 else recipe.limits)
         if 0 < plain < 1:  # of the images in the same order, the last ones
@@ -161,13 +162,12 @@ def make_plain_stages(recipe, images, labels, seed):
 
 def make_spoiled_stages(recipe, images, labels, seed):
     """Yield an epoch at a time of a run in which a changing share of a batch is spoiled."""
-    change = recipe.epochs - recipe.plain_epochs
     pool = non_digits.make_pool(images, labels) if recipe.others else None
-    for epoch, share in enumerate(np.linspace(*recipe.spoiled, recipe.epochs).tolist()):
-        spoil = functools.partial(corruptions.spoil, families=recipe.families, share=share)
-        limits = recipe.limits if epoch < change else None
+    shares = np.linspace(*recipe.spoiled, recipe.epochs).tolist()
+    for epoch, (size, plain) in enumerate(plan(recipe)):
+        spoil = functools.partial(corruptions.spoil, families=recipe.families, share=shares[epoch])
+        limits = None if plain == 1 else recipe.limits
         options = {"seed": 1_000 * seed + epoch, "limits": limits, "spoil": spoil}
-        size = find_batch_size(recipe, epoch)
         dataset = training.make_dataset(images, labels, True, size, **options)
         if recipe.others:
             dataset = add_others(dataset, pool, recipe.others, options)
@@ -184,7 +184,7 @@ def add_others(dataset, pool, number, options):
         options: of `training.make_dataset`.
 
     Returns:
-        A dataset whose targets are probabilities, `(n, 10)`: even for what is no digit.
+        A dataset of images and labels, for what is no digit `NO_DIGIT`.
     """
     with warnings.catch_warnings(action="ignore"):  # that they do not look like digits
         others = training.make_dataset(pool, np.zeros(len(pool), "uint8"), True, **options)
@@ -192,8 +192,8 @@ def add_others(dataset, pool, number, options):
     others = others.repeat().rebatch(number)
 
     def join(digits, others):
-        targets = tf.one_hot(digits[1], 10), tf.fill([tf.shape(others[0])[0], 10], 0.1)
-        return tf.concat([digits[0], others[0]], 0), tf.concat(targets, 0)
+        labels = digits[1], tf.fill([number], tf.constant(NO_DIGIT, "uint8"))
+        return tf.concat([digits[0], others[0]], 0), tf.concat(labels, 0)
 
     joined = tf.data.Dataset.zip(dataset, others).map(join)
     return joined.apply(tf.data.experimental.assert_cardinality(len(dataset)))
@@ -203,12 +203,11 @@ def main(arguments=None):
     """Train and record the seeds that the command line asks for and that are not recorded yet."""
     options = read_options(arguments)
     digits = records.load_mnist()
-    _, (test_images, test_labels) = digits
     begin, done = time.monotonic(), 0
     with contextlib.ExitStack() as claims:
         seeds = claim_missing(options.recipe, options.seeds, claims)
         for seed, run in train_seeds(options.recipe, seeds, digits, options.jobs, options.cluster):
-            record_seed(options.recipe, seed, run, test_images, test_labels)
+            record_seed(options.recipe, seed, run, *digits[1])
             done += 1
     print(f"{options.recipe}: {done} seeds in {time.monotonic() - begin:.0f} s.")
 
@@ -282,19 +281,16 @@ def train_seeds(name, seeds, digits, jobs=1, address=None):
         `(seed, run)`, as `train_seed` makes them; the first that is finished first.
     """
     if jobs == 1 and not address:
-        yield from (
-            (seed, train_seed(name, seed, digits, find_folder(name, seed))) for seed in seeds
-        )
+        for seed in seeds:
+            yield seed, train_seed(name, seed, digits, find_folder(name, seed))
         return
     seeds = iter(seeds)
-    first = [*itertools.islice(seeds, 1)]
-    if not first:  # no cluster is needed
+    first = next(seeds, None)
+    if first is None:  # no cluster is needed
         return
     with cluster.connect(address, jobs) as client:
-        results = cluster.share_out(
-            client, train_apart, name, itertools.chain(first, seeds), digits
-        )
-        for seed, (run, network) in results:
+        seeds = itertools.chain([first], seeds)
+        for seed, (run, network) in cluster.share_out(client, train_apart, name, seeds, digits):
             folder = find_folder(name, seed)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / PLAIN).write_bytes(network)
@@ -351,17 +347,12 @@ def train_seed(name, seed, digits, folder, callbacks=()):
     (images, labels), (test_images, _) = digits
     network, rows = train(RECIPES[name], images, labels, seed, folder, callbacks)
     write_beside(folder / PLAIN, model.plain_copy(network).save)
-    probabilities = predict_shifted(model_files.load_model(folder / PLAIN), test_images)
-    return {**describe_run(rows), "probabilities": probabilities}
-
-
-def describe_run(rows):
-    """Return what a record says of a run, from the rows of its epochs."""
     return {
         "computed_in": model.training_dtype(),
         "machine": preflight.describe_machine(),
         "seconds": round(sum(row["seconds"] for row in rows), 1),
         "history": {key: [round(row[key], 5) for row in rows] for key in ("loss", "accuracy")},
+        "probabilities": predict_shifted(model_files.load_model(folder / PLAIN), test_images),
     }
 
 
@@ -412,9 +403,8 @@ def run():
     except (preflight.SetupError, records.Held) as reason:
         raise SystemExit(f"{reason}") from None
     except KeyboardInterrupt:
-        raise SystemExit(
-            "Stopped. Give the command again to go on after what is recorded."
-        ) from None
+        line = "Stopped. Give the command again to go on after what is recorded."
+        raise SystemExit(line) from None
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ takes two minutes; let the machine do nothing else.
 """
 
 import contextlib
-import faulthandler
 import json
 import math
 import multiprocessing
@@ -47,9 +46,9 @@ def main():
     (images, labels), _ = data.load_mnist()
     if not data.is_mnist(labels):
         raise SystemExit("The record is made from MNIST. Set MNIST_DIR to its folder.")
-    some = STEPS * 128
-    one = run(1, 2, images[:some], labels[:some], REPEATS)
-    two = run(2, 2, images[:some], labels[:some], REPEATS)
+    some = images[: STEPS * 128], labels[: STEPS * 128]
+    one = run(1, 2, *some, REPEATS)
+    two = run(2, 2, *some, REPEATS)
     whole = run(1, 1, images[:128], labels[:128], REPEATS)
     text = json.dumps(rounded(describe(one, two, whole)), indent=1)
     write_text(RECORD, text + "\n")
@@ -92,15 +91,17 @@ def describe(one, two, whole):
 
 def compare_all(one, two):
     """Compare two processes' trainings with one's, and what rounding does to those of one."""
-    return {
-        "two processes, global statistics, float64": compare(
-            one["global, float64"], two["global, float64"]
+    pairs = {
+        "two processes, global statistics, float64": (
+            one["global, float64"],
+            two["global, float64"],
         ),
-        "two processes, own statistics, float64": compare(one["own, float64"], two["own, float64"]),
-        "two processes, global statistics": compare(one["own"], two["global"]),
-        "two processes, own statistics": compare(one["own"], two["own"]),
-        "one process, another kernel": compare(one["own"], one["global"]),
+        "two processes, own statistics, float64": (one["own, float64"], two["own, float64"]),
+        "two processes, global statistics": (one["own"], two["global"]),
+        "two processes, own statistics": (one["own"], two["own"]),
+        "one process, another kernel": (one["own"], one["global"]),
     }
+    return {name: compare(*pair) for name, pair in pairs.items()}
 
 
 def compare(ours, theirs):
@@ -178,8 +179,7 @@ def run(machines, share, images, labels, repeats):
         for index in range(machines):
             channel, end = context.Pipe(duplex=False)
             arguments = (index, addresses, share, end, images, labels, repeats)
-            name = f"machine {index + 1}"
-            process = context.Process(target=work, name=name, args=arguments, daemon=True)
+            process = context.Process(target=work, name=f"machine {index + 1}", args=arguments)
             process.start()
             end.close()  # so that a process that is gone is noticed
             channels.append(channel)
@@ -239,7 +239,6 @@ def work(index, addresses, share, channel, *task):
         process.cpu_affinity(cores[index % len(cores) :: share])
     preflight.choose_settings()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # TensorFlow writes there, of its peers too
-    faulthandler.dump_traceback_later(LIMIT, exit=True)  # also where nothing else can end it
     try:
         from tools import worker
 
