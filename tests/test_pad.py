@@ -43,7 +43,7 @@ def network():
 @pytest.fixture(scope="module")
 def test_digits():
     _, (images, labels) = data.load_mnist()
-    return images[:1000], labels[:1000]
+    return images[:400], labels[:400]
 
 
 @pytest.fixture

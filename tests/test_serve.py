@@ -249,8 +249,8 @@ def test_memory_stays_flat(service, page):
 
     read(30)
     before = held()
-    read(100)
-    assert held() - before < 20e6
+    read(60)
+    assert held() - before < 15e6
 
 
 def test_missing_file_is_told_in_two_lines(tmp_path, capsys, monkeypatch):

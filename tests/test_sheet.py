@@ -29,7 +29,7 @@ def test_the_pdf_is_the_same_every_time(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_photographed_sheet_gives_forty_digits(filled, seed):
     """Perspective, shadow, blur and noise; and lying on its side, as cameras like to store it."""
     random = np.random.default_rng(seed)
