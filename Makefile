@@ -39,10 +39,10 @@ run: $(READY) ## execute the whole series and write it as pages to build/html
 # The threads of a library would wait for those of the other process.
 check test test-all: export OMP_NUM_THREADS = 1
 
-check: $(TESTS_READY) ## style, structure, numbers, links and quick tests (two minutes)
+check: $(TESTS_READY) ## style, structure, numbers, links and quick tests (a minute)
 	$(BIN)/python -m pytest tests -m "not slow and not weekly" $(PYTEST_OPTIONS)
 
-test: $(TESTS_READY) ## run the tests, notebooks included (25 minutes)
+test: $(TESTS_READY) ## run the tests, notebooks included (21 minutes)
 	$(BIN)/python -m pytest -m "not weekly" $(PYTEST_OPTIONS)
 
 test-all: $(TESTS_READY) ## run also what is slow and rarely breaks, as CI does weekly

@@ -154,7 +154,7 @@ def train(place, monkeypatch):
 @pytest.mark.slow
 def test_killed_worker_costs_its_seed_and_a_killed_scheduler_the_command(place, train, capfd):
     address = place.start_cluster()
-    place.start_worker("one", CLUSTER_STEPS="30")  # time to kill the scheduler before a seed ends
+    place.start_worker("one", CLUSTER_STEPS="50")  # time to kill the scheduler before a seed ends
     lost = place.start_worker("two", CLUSTER_STEPS="9999")  # its seed would not end by itself
     place.wait_for("one", "two")  # or the first might train all seeds alone
     then(lambda: lost.pid in dict(map(reversed, place.begun())), lost.kill)
