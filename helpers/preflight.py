@@ -188,7 +188,7 @@ def _find_shadow(name):
     found = importlib.util.find_spec(module)
     place = Path(found.origin).resolve().parent if found and found.origin else None
     installed = Path(importlib.metadata.distribution(name).locate_file("")).resolve()
-    if place and installed not in (place, *place.parents):
+    if place and not place.is_relative_to(installed):
         return f"{module} is found in {place}, not {installed}"
     return None
 

@@ -1,5 +1,6 @@
 """The offline pack: what is in it, that it sets up with no network, and what spoils making it."""
 
+import functools
 import os
 import re
 import shutil
@@ -41,6 +42,7 @@ def run(command, network=False, **options):
     )  # fmt: skip
 
 
+@functools.cache
 def leave_network():
     """Return what starts a command with no network but loopback; nothing where that cannot be."""
     for flags in ("-n", "-rn") if shutil.which("unshare") else ():
